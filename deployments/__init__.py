@@ -1,0 +1,1 @@
+"""What turns flows into Prefect deployments: work pools, concurrency limits, blocks."""

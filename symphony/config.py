@@ -1,0 +1,252 @@
+"""``symphony.yaml``, typed: applications, environments, infrastructure and Git.
+
+Every name that reaches a path, a Git ref, a URL or a tool's arguments is checked here, at the edge.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import YAMLError
+
+from symphony.errors import BadInputError
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+"""A DNS label of at most 40 characters (RFC 1123), so that it fits every name made of it."""
+
+Seconds = Annotated[float, Field(gt=0, le=24 * 3600)]
+
+
+def _inside(path: str) -> str:
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or ".." in pure.parts or not path.strip():
+        raise ValueError("must be a path inside the repository, without '..'")
+    return str(pure)
+
+
+RepositoryPath = Annotated[str, AfterValidator(_inside)]
+"""A POSIX path relative to the repository's root that cannot leave it."""
+
+
+class Model(BaseModel):
+    """A frozen section that refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Git(Model):
+    """Where the code and the desired state live."""
+
+    remote: str = Field(
+        pattern=r"^(https?://|ssh://|git@|file:///)\S+$", description="URL of the remote that Argo CD follows too."
+    )
+    main: str = Field(
+        default="main", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$", description="Branch whose pushes are released."
+    )
+
+
+class Infrastructure(Model):
+    """Where the Terragrunt units are."""
+
+    live: RepositoryPath = Field(default="infra/live", description="Folder with one folder an environment.")
+    parallelism: int = Field(default=4, ge=1, le=64, description="Units planned or applied side by side.")
+
+
+class Application(Model):
+    """One service: where its source, image and chart are."""
+
+    source: RepositoryPath = Field(description="Build context.")
+    git: str | None = Field(
+        default=None,
+        pattern=r"^(https?://|ssh://|git@|file:///)\S+$",
+        description="Another Git repository that holds the source; this one by default.",
+    )
+    ref: str = Field(
+        default="main", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$", description="Branch or tag of that other repository."
+    )
+    dockerfile: RepositoryPath = Field(default="Dockerfile", description="Relative to the source folder.")
+    build_args: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], str] = Field(
+        default_factory=dict
+    )
+    chart: RepositoryPath = Field(description="Helm chart.")
+    repository: str = Field(
+        pattern=r"^(\{environment\}/)?[a-z0-9]+([._/-][a-z0-9]+)*$",
+        description="ECR repository; `{environment}` stands for the environment's name.",
+    )
+
+
+class Aws(Model):
+    """The account an environment lives in."""
+
+    account: str = Field(pattern=r"^\d{12}$", description="The only account that may be touched.")
+    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://\S+$",
+        description="Another address of the AWS API; a sandbox has one, AWS has none.",
+    )
+    registry: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9.-]+(:\d+)?$",
+        description="Registry host; ECR's own of the account by default.",
+    )
+    credentials: str = Field(
+        default="aws", pattern=r"^[a-z0-9-]+$", description="prefect-aws AwsCredentials block that gives the sessions."
+    )
+
+    @property
+    def registry_host(self) -> str:
+        """Host (and port) that image names begin with."""
+        return self.registry or f"{self.account}.dkr.ecr.{self.region}.amazonaws.com"
+
+
+class Kubernetes(Model):
+    """The cluster an environment's applications run in."""
+
+    context: str = Field(pattern=r"^\S+$", description="Context of the kubeconfig.")
+    namespace: Name
+
+
+class ArgoCD(Model):
+    """The Argo CD that rolls an environment out."""
+
+    namespace: Name = "argocd"
+    url: str = Field(pattern=r"^https?://\S+$", description="Address that people open; links point to it.")
+    timeout: Seconds = Field(default=300, description="Seconds a deploy may take to become Healthy.")
+
+
+class Ingress(Model):
+    """How the environment's Ingresses are reached."""
+
+    address: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s/]+$",
+        description="Scheme, host and port; the load balancer of the Ingress status by default.",
+    )
+    timeout: Seconds = Field(default=60, description="Seconds the smoke test waits for good answers.")
+
+
+class Environment(Model):
+    """One place that applications are released to."""
+
+    kind: Literal["sandbox", "aws"]
+    protected: bool = Field(default=False, description="Plans and deploys wait for a person's approval.")
+    aws: Aws
+    kubernetes: Kubernetes
+    argocd: ArgoCD
+    ingress: Ingress = Ingress()
+
+    @model_validator(mode="after")
+    def _endpoint_only_in_a_sandbox(self) -> Environment:
+        if self.kind == "aws" and self.aws.endpoint:
+            raise ValueError("aws.endpoint belongs to environments of kind sandbox alone; remove it")
+        if self.kind == "sandbox" and not self.aws.endpoint:
+            raise ValueError("aws.endpoint is missing; an environment of kind sandbox never speaks to AWS itself")
+        return self
+
+
+class Configuration(Model):
+    """The whole of ``symphony.yaml``."""
+
+    version: Literal[1]
+    project: Name
+    git: Git
+    infrastructure: Infrastructure = Infrastructure()
+    applications: dict[Name, Application] = Field(min_length=1)
+    environments: dict[Name, Environment] = Field(min_length=1, description="In the order of promotion.")
+
+
+def branch_of(environment: str) -> str:
+    """Branch that holds an environment's desired state, followed by Argo CD."""
+    return f"env/{environment}"
+
+
+def load(path: Path) -> Configuration:
+    """Read and check a ``symphony.yaml``.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The configuration, frozen.
+
+    Raises:
+        BadInputError: The file is missing, is no YAML, or breaks a rule; each mistake names line, key, what was found
+            and what is allowed.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadInputError(f"{path} cannot be read: {error.strerror}; `symphony.yaml` belongs at the root.") from error
+    try:
+        data = YAML(typ="rt").load(text)
+    except YAMLError as error:
+        raise BadInputError(f"{path.name} is no YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(data, CommentedMap):
+        raise BadInputError(
+            f"{path.name} is empty or no mapping; it needs version, project, git, applications, environments."
+        )
+    try:
+        return Configuration.model_validate(_plain(data))
+    except ValidationError as error:
+        mistakes = "\n".join(f"  {path.name}:{_mistake(data, one)}" for one in error.errors(include_url=False))
+        count = error.error_count()
+        raise BadInputError(f"{path.name} has {count} mistake{'s' * (count > 1)}:\n{mistakes}") from error
+
+
+def _plain(node: Any) -> Any:
+    """What the YAML says, merges applied, without ruamel's own types."""
+    if isinstance(node, Mapping):
+        return {str(key): _plain(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_plain(value) for value in node]
+    return node
+
+
+def _mistake(data: CommentedMap, error: ErrorDetails) -> str:
+    """One mistake as ``line: key: what was found, what is allowed``."""
+    place = [part for part in error["loc"] if part != "[key]"]
+    line, section = 1, data
+    for part in place:
+        if not isinstance(section, Mapping) or part not in section:
+            break
+        with contextlib.suppress(KeyError, AttributeError):
+            line = section.lc.key(part)[0] + 1
+        section = section[part]
+    key = ".".join(str(part) for part in place) or "the file"
+    found = error["input"]
+    if error["type"] == "missing":
+        return f"{line}: {key} is missing; {_allowed(place)}"
+    if error["type"] == "extra_forbidden":
+        parent = _section(place[:-1])
+        known = ", ".join(parent.model_fields) if parent else "none"
+        return f"{line}: {key} is not known; allowed here: {known}"
+    said = error["msg"].removeprefix("Value error, ")
+    shown = f": found {found!r}" if isinstance(found, str | int | float | bool) else ""
+    return f"{line}: {key}{shown}; {said[0].lower()}{said[1:]}"
+
+
+def _section(place: Sequence[str | int]) -> type[Model] | None:
+    """The model that describes the section at a place; names in a mapping of sections stand for any key."""
+    kind: Any = Configuration
+    for part in place:
+        if isinstance(kind, type) and issubclass(kind, Model):
+            field = kind.model_fields.get(str(part))
+            kind = field.annotation if field else None
+        else:
+            arguments = get_args(kind)
+            kind = arguments[-1] if arguments else None
+    return kind if isinstance(kind, type) and issubclass(kind, Model) else None
+
+
+def _allowed(place: Sequence[str | int]) -> str:
+    parent = _section(place[:-1])
+    field = parent.model_fields.get(str(place[-1])) if parent else None
+    return (field.description if field else None) or "add it"

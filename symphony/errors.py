@@ -1,0 +1,33 @@
+"""Errors that people read: what failed, on what, why, and what to do next."""
+
+
+class SymphonyError(Exception):
+    """A failure told in one sentence a tired operator understands.
+
+    The message is the whole report: the command line prints it without a traceback, and a flow run ends with it.
+    """
+
+
+class BadInputError(SymphonyError):
+    """What was asked for cannot be done as asked; nothing has been changed."""
+
+
+class TransientError(SymphonyError):
+    """What failed can pass by itself (throttling, a reset connection, a busy lock, a 5xx), so a task may retry it."""
+
+
+class ToolError(SymphonyError):
+    """An external tool ended with an exit code that means failure.
+
+    Attributes:
+        tool: The program's name.
+        code: Its exit code; negative means ended by that signal.
+        output: The last lines it wrote, secrets masked.
+    """
+
+    def __init__(self, tool: str, code: int, output: str, why: str = "") -> None:
+        """Keep what a caller needs to tell failures apart; ``why`` replaces the tool's own last lines."""
+        self.tool = tool
+        self.code = code
+        self.output = output
+        super().__init__(why or f"{tool} ended with exit code {code}: {output.strip() or 'it wrote nothing'}")

@@ -1,0 +1,143 @@
+"""The domain's nouns as frozen types that check themselves."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+"""A full Git commit id."""
+
+Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+"""An image's digest (OCI image specification)."""
+
+
+class Fact(BaseModel):
+    """A frozen value that a task hands on; serialisable, since Prefect keeps results as JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Image(Fact):
+    """An image that the registry holds.
+
+    Attributes:
+        application: Name in ``symphony.yaml``.
+        repository: Host and repository, without tag.
+        tag: Content hash it was pushed under.
+        digest: What the registry calls it.
+        built: False where the registry had it already.
+        commit: Commit that this image was first built from.
+    """
+
+    application: str
+    repository: str
+    tag: str
+    digest: Digest
+    built: bool
+    commit: str
+
+    @property
+    def reference(self) -> str:
+        """What the desired state names: repository and digest."""
+        return f"{self.repository}@{self.digest}"
+
+
+Action = Literal["add", "change", "replace", "destroy"]
+
+
+class ResourceChange(Fact):
+    """What a plan does to one resource."""
+
+    address: str
+    action: Action
+
+
+class UnitPlan(Fact):
+    """A Terragrunt unit's plan, read.
+
+    Attributes:
+        unit: Path of the unit below the environment's folder.
+        changes: One entry a changed resource.
+        outputs: Names of the outputs that change.
+        text: The plan as tofu prints it, sensitive values masked by tofu itself.
+        seconds: Wall time of the plan.
+    """
+
+    unit: str
+    changes: tuple[ResourceChange, ...] = ()
+    outputs: tuple[str, ...] = ()
+    text: str = ""
+    seconds: float = 0.0
+
+    def count(self, action: Action) -> int:
+        """How many resources the plan does this to."""
+        return sum(change.action == action for change in self.changes)
+
+    @property
+    def empty(self) -> bool:
+        """Whether applying would change neither resource nor output."""
+        return not self.changes and not self.outputs
+
+
+class UnitResult(Fact):
+    """What became of a unit in a run."""
+
+    unit: str
+    state: Literal["applied", "unchanged", "planned", "failed", "held back"]
+    plan: UnitPlan | None = None
+    reason: str = ""
+    seconds: float = 0.0
+
+
+class Deployed(Fact):
+    """An environment's desired state, written and rolled out.
+
+    Attributes:
+        environment: Name in ``symphony.yaml``.
+        commit: Commit on the environment's branch.
+        revision: Revision that Argo CD reports as synced.
+        applications: Applications that this deploy moved.
+        seconds: From the commit to Healthy.
+    """
+
+    environment: str
+    commit: Commit
+    revision: Commit
+    applications: tuple[str, ...]
+    seconds: float
+
+
+class Probe(Fact):
+    """One URL, asked through the ingress."""
+
+    application: str
+    url: str
+    status: int | None
+    milliseconds: float | None
+    version: str = ""
+    problem: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the answer was as expected."""
+        return not self.problem
+
+
+class ReleaseRecord(Fact):
+    """What Git keeps of a release, schema versioned."""
+
+    schema_version: Literal[1] = 1
+    environment: str
+    commit: Commit
+    base: str = Field(default="", description="Commit of the last release that succeeded; empty for the first.")
+    state: Literal["succeeded", "failed"]
+    reason: str = ""
+    run: str = Field(description="Prefect flow run id.")
+    started: str
+    seconds: float
+    units: tuple[UnitResult, ...] = ()
+    images: tuple[Image, ...] = ()
+    deployed: Deployed | None = None
+    probes: tuple[Probe, ...] = ()

@@ -1,0 +1,60 @@
+"""The one way to write an artifact: what a run leaves in the Prefect UI for people."""
+
+from __future__ import annotations
+
+import re
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.context import get_run_context
+from prefect.exceptions import MissingContextError
+
+_LIMIT = 200_000
+"""Characters of Markdown; the UI renders more only slowly."""
+_MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~-])")
+
+
+def escape(text: str) -> str:
+    """Text that Markdown shows as it is, also within a table's cell; line ends become spaces."""
+    plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _MARKUP.sub(r"\\\1", plain)
+
+
+def fence(text: str) -> str:
+    """Text as a code block that nothing within can close."""
+    ticks = "`" * max(3, 1 + max((len(found) for found in re.findall(r"`+", text)), default=0))
+    return f"{ticks}\n{text.rstrip()}\n{ticks}"
+
+
+def key_of(*names: str) -> str:
+    """An artifact's key made of names: lower case, digits and dashes, as Prefect asks for."""
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(names).lower()).strip("-")
+
+
+def table(key: str, title: str, rows: list[dict[str, object]], description: str = "") -> None:
+    """Leave a table with the run; outside a run there is nobody to leave it for.
+
+    Args:
+        key: Names it across runs; see `key_of`.
+        title: Its heading.
+        rows: A dictionary a row, column by column.
+        description: What a reader should know besides, as Markdown.
+    """
+    if _in_run():
+        text = f"### {title}\n\n{description}".rstrip()
+        create_table_artifact(table=rows, key=key, description=text, _sync=True)  # type: ignore[call-arg]
+
+
+def markdown(key: str, text: str, description: str = "") -> None:
+    """Leave a Markdown page with the run, cut at 200,000 characters; outside a run there is nobody to leave it for."""
+    if _in_run():
+        if len(text) > _LIMIT:
+            text = f"{text[:_LIMIT]}\n\n… cut here: the page has {len(text):,} characters."
+        create_markdown_artifact(markdown=text, key=key, description=description or None, _sync=True)  # type: ignore[call-arg]
+
+
+def _in_run() -> bool:
+    try:
+        get_run_context()
+    except MissingContextError:
+        return False
+    return True

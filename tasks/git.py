@@ -1,0 +1,243 @@
+"""Git: a mirror of the remote, worktrees of it, and commits onto branches that Symphony alone writes."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from symphony.errors import BadInputError, SymphonyError, ToolError, TransientError
+from symphony.models import Commit
+from symphony.tool import run
+
+_REF = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$")
+_TRANSIENT = (
+    "could not resolve host",
+    "connection refused",
+    "connection reset",
+    "connection timed out",
+    "failed to connect",
+    "couldn't connect",
+    "the requested url returned error: 5",
+    "unexpected disconnect",
+    "early eof",
+    "cannot lock ref",
+)
+_REJECTED = ("non-fast-forward", "fetch first", "stale info", "failed to update ref", "cannot lock ref")
+_TRIES = 25
+_IDENTITY = {
+    "GIT_AUTHOR_NAME": "Symphony",
+    "GIT_AUTHOR_EMAIL": "symphony@localhost",
+    "GIT_COMMITTER_NAME": "Symphony",
+    "GIT_COMMITTER_EMAIL": "symphony@localhost",
+    "GIT_TERMINAL_PROMPT": "0",
+    "LC_ALL": "C",
+}
+
+
+def git(*args: str, cwd: Path, stdin: str | None = None, ok: Collection[int] = (0,), index: Path | None = None) -> str:
+    """Run git, quietly and without prompts.
+
+    Args:
+        args: Its arguments.
+        cwd: Folder to run in.
+        stdin: Text for its standard input.
+        ok: Exit codes that are no failure.
+        index: Another index file than the folder's own.
+
+    Returns:
+        Its standard output without the last newline.
+
+    Raises:
+        TransientError: The remote could not be reached, or answered with a 5xx.
+        ToolError: Anything else that failed.
+    """
+    env = {**_IDENTITY, **({"GIT_INDEX_FILE": str(index)} if index else {})}
+    try:
+        return run(["git", *args], cwd=cwd, env=env, stdin=stdin, ok=ok, limit=300).stdout.rstrip("\n")
+    except ToolError as error:
+        if any(sign in error.output.lower() for sign in _TRANSIENT):
+            raise TransientError(f"git {args[0]} could not reach the remote: {error.output.strip()}") from error
+        raise
+
+
+def work_home() -> Path:
+    """Folder of mirrors and worktrees: ``SYMPHONY_WORK``, or the user's cache."""
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "symphony" / "work"
+    path = Path(os.environ.get("SYMPHONY_WORK") or default)
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def fetch(remote: str) -> Path:
+    """Bring this machine's bare mirror of a remote up to date.
+
+    Args:
+        remote: URL of the remote, without credentials; git's credential helper knows them.
+
+    Returns:
+        The mirror; its ``refs/heads`` are the remote's.
+
+    Raises:
+        TransientError: The remote could not be reached.
+    """
+    mirror = work_home() / "mirrors" / hashlib.sha256(remote.encode()).hexdigest()[:16]
+    mirror.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _locked(mirror.with_suffix(".lock")):
+        if not (mirror / "HEAD").exists():
+            shutil.rmtree(mirror, ignore_errors=True)
+            git("init", "--quiet", "--bare", str(mirror), cwd=mirror.parent)
+            git("remote", "add", "origin", remote, cwd=mirror)
+        _fetch(mirror)
+    return mirror
+
+
+def resolve(mirror: Path, ref: str) -> Commit:
+    """The full id of a commit named by branch, tag or (short) id.
+
+    Raises:
+        BadInputError: No such commit, or a name that git would not take for one.
+    """
+    if _REF.match(ref):
+        with contextlib.suppress(ToolError):
+            return git("rev-parse", "--quiet", "--verify", "--end-of-options", f"{ref}^{{commit}}", cwd=mirror)
+    raise BadInputError(
+        f"The commit {ref!r} is not in the Git remote; push it first, or name a branch, tag or commit id."
+    )
+
+
+def head(mirror: Path, branch: str) -> Commit | None:
+    """The commit a branch of the mirror stands at; None where there is no such branch."""
+    return git("rev-parse", "--quiet", "--verify", f"refs/heads/{branch}", cwd=mirror, ok=(0, 1)) or None
+
+
+def changed(mirror: Path, base: Commit, commit: Commit) -> tuple[str, ...]:
+    """Paths that differ between two commits; a moved file counts at both places."""
+    names = git("diff", "--name-only", "--no-renames", "-z", base, commit, cwd=mirror)
+    return tuple(name for name in names.split("\0") if name)
+
+
+def is_ancestor(mirror: Path, older: Commit, newer: Commit) -> bool:
+    """Whether ``newer`` carries ``older`` (a commit is its own ancestor); False where one is not there any more."""
+    try:
+        run(["git", "merge-base", "--is-ancestor", older, newer], cwd=mirror)
+    except ToolError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def worktree(mirror: Path, commit: Commit) -> Iterator[Path]:
+    """A checkout of a commit for one run, removed at its end."""
+    path = work_home() / "trees" / f"{commit[:12]}-{uuid.uuid4().hex[:8]}"
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    with _locked(mirror.with_suffix(".lock")):
+        git("worktree", "prune", cwd=mirror)
+        git("worktree", "add", "--quiet", "--detach", str(path), commit, cwd=mirror)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Index:
+    """A tree being edited, apart from any checkout."""
+
+    mirror: Path
+    file: Path
+
+    def put(self, path: str, text: str) -> None:
+        """Write one file."""
+        blob = git("hash-object", "-w", "--stdin", cwd=self.mirror, stdin=text)
+        self._info(f"100644,{blob},{path}")
+
+    def put_folder(self, path: str, folder: Path) -> None:
+        """Replace a whole folder by what is on disk there, with its executable bits."""
+        self.remove(path)
+        files = [file for file in sorted(folder.rglob("*")) if file.is_file() and not file.is_symlink()]
+        names = "\n".join(str(file) for file in files)
+        blobs = git("hash-object", "-w", "--no-filters", "--stdin-paths", cwd=self.mirror, stdin=names).splitlines()
+        for file, blob in zip(files, blobs, strict=True):
+            mode = "100755" if os.access(file, os.X_OK) else "100644"
+            self._info(f"{mode},{blob},{path}/{file.relative_to(folder).as_posix()}")
+
+    def put_tree(self, path: str, treeish: str) -> None:
+        """Replace a folder by one that another commit has, named ``commit:path``."""
+        self.remove(path)
+        git("read-tree", f"--prefix={path}/", treeish, cwd=self.mirror, index=self.file)
+
+    def remove(self, path: str) -> None:
+        """Take a file, or a folder with all below it, out of the tree; harmless where it is not there."""
+        inside = git("ls-files", "-z", "--", path, cwd=self.mirror, index=self.file)
+        if inside:
+            git("update-index", "-z", "--force-remove", "--stdin", cwd=self.mirror, index=self.file, stdin=inside)
+
+    def _info(self, entry: str) -> None:
+        git("update-index", "--add", "--cacheinfo", entry, cwd=self.mirror, index=self.file)
+
+
+def publish(mirror: Path, branch: str, edit: Callable[[Index], None], message: str) -> Commit:
+    """Put one commit on top of a branch and push it, again on top of what came between where another was faster.
+
+    Args:
+        mirror: The bare mirror.
+        branch: Branch that Symphony alone writes; made where it is missing.
+        edit: Changes the tree; called anew for each try, so it reads the branch's present state.
+        message: Commit message.
+
+    Returns:
+        The commit, or the branch's head where the edit changed nothing.
+
+    Raises:
+        TransientError: The remote could not be reached, or others were faster every time.
+        SymphonyError: The remote refuses the push.
+    """
+    for _ in range(_TRIES):
+        with _locked(mirror.with_suffix(".lock")):
+            _fetch(mirror, branch)
+            parent = head(mirror, branch)
+            with tempfile.TemporaryDirectory(dir=work_home()) as folder:
+                index = Index(mirror, Path(folder) / "index")
+                git("read-tree", *([parent] if parent else ["--empty"]), cwd=mirror, index=index.file)
+                edit(index)
+                tree = git("write-tree", cwd=mirror, index=index.file)
+            if parent and tree == git("rev-parse", f"{parent}^{{tree}}", cwd=mirror):
+                return parent
+            made = git("commit-tree", tree, *(["-p", parent] if parent else []), cwd=mirror, stdin=message)
+            lease = f"--force-with-lease=refs/heads/{branch}:{parent or ''}"
+            try:
+                git("push", "--quiet", lease, "origin", f"{made}:refs/heads/{branch}", cwd=mirror)
+            except ToolError as error:
+                if any(sign in error.output for sign in _REJECTED):
+                    continue
+                raise SymphonyError(f"The Git remote refuses the push to {branch}: {error.output.strip()}") from error
+            git("update-ref", f"refs/heads/{branch}", made, cwd=mirror)
+            return made
+    raise TransientError(
+        f"The branch {branch} moved on {_TRIES} times while a commit was put on it; start the run again."
+    )
+
+
+def _fetch(mirror: Path, branch: str = "*") -> None:
+    spec = f"+refs/heads/{branch}:refs/heads/{branch}"
+    try:
+        git("fetch", "--quiet", "--prune", "--no-tags", "origin", spec, cwd=mirror)
+    except ToolError as error:
+        if branch == "*" or "couldn't find remote ref" not in error.output:
+            raise SymphonyError(f"The Git remote refuses the fetch: {error.output.strip()}") from error
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

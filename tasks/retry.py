@@ -1,0 +1,36 @@
+"""Which failures a task is tried again for: what can pass by itself, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import Task, exponential_backoff
+
+from symphony.errors import TransientError
+
+
+def is_transient(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """Whether a failed task run ended with a `TransientError`; Prefect asks this before it retries."""
+    del task, run
+    try:
+        state.result()
+    except TransientError:
+        return True
+    except Exception:  # noqa: BLE001 - whatever else it was, it will not pass by itself
+        return False
+    return False
+
+
+ONCE: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
+"""Options of a task that has a side effect and is not tried again."""
+
+TRANSIENT: dict[str, Any] = {
+    **ONCE,
+    "retries": 3,
+    "retry_delay_seconds": exponential_backoff(backoff_factor=1),
+    "retry_jitter_factor": 0.5,
+    "retry_condition_fn": is_transient,
+}
+"""Options of a task that is tried again, with jitter, for transient errors alone."""
