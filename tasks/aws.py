@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from typing import Any
+from typing import Any, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 from prefect_aws import AwsCredentials
@@ -68,7 +68,7 @@ def _client(settings: str, service: str) -> Any:
 def _session(settings: str) -> Any:
     aws = Aws.model_validate(json.loads(settings))
     try:
-        block = AwsCredentials.load(aws.credentials, _sync=True)
+        block = cast("AwsCredentials", AwsCredentials.load(aws.credentials))
     except ValueError as error:
         raise BadInputError(
             f"The Prefect block aws-credentials/{aws.credentials} is missing; `symphony deploy-flows` makes it."

@@ -1,0 +1,82 @@
+"""The flow ``build``: every affected application's image, in ECR."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+from prefect import flow
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.names import run_name
+from symphony.change import Change
+from symphony.config import Name
+from symphony.errors import BadInputError
+from symphony.models import Image
+from tasks.affected import affected_applications
+from tasks.artifacts import key_of, table
+from tasks.change import open_change
+from tasks.images import build_image, content_tag, find, push_image, source
+
+
+@flow(name="build", flow_run_name=run_name("build"), task_runner=ThreadPoolTaskRunner(max_workers=4))  # type: ignore[arg-type]
+def build(environment: Name, commit: str = "main", applications: list[Name] | None = None) -> tuple[Image, ...]:
+    """Build the images that ECR does not have yet and push them.
+
+    Args:
+        environment: Environment of symphony.yaml whose registry takes the images.
+        commit: Branch, tag or commit id to build.
+        applications: Applications to build; by default those that changed since the environment's last release.
+    """
+    with open_change(environment, commit) as change:
+        return build_images(change, applications or affected_applications(change))
+
+
+def build_images(change: Change, applications: Sequence[str]) -> tuple[Image, ...]:
+    """Build and push side by side; what ECR has already under its content tag is not built again.
+
+    Args:
+        change: The commit being released.
+        applications: Names in ``symphony.yaml``.
+
+    Returns:
+        One image an application, in the order given.
+
+    Raises:
+        BadInputError: An application is unknown.
+        SymphonyError: An image does not build, or the registry refuses it.
+    """
+    for name in applications:
+        if name not in change.configuration.applications:
+            known = ", ".join(change.configuration.applications)
+            raise BadInputError(f"The application {name!r} is not in symphony.yaml; there are: {known}.")
+    with contextlib.ExitStack() as stack:
+        contexts = {name: stack.enter_context(source(change, name)) for name in applications}
+        hashes = {
+            name: content_tag.submit(name, context, change.configuration.applications[name])
+            for name, context in contexts.items()
+        }
+        tags = {name: future.result() for name, future in hashes.items()}
+        found = {name: find(change, name, tag) for name, tag in tags.items()}
+        missing = [name for name, image in found.items() if image is None]
+        built = {name: build_image.submit(change, name, contexts[name], tags[name]) for name in missing}
+        pushed = {name: push_image.submit(change, name, built[name]) for name in missing}
+        for name in missing:
+            built[name].result()
+            found[name] = pushed[name].result()
+    images = tuple(image for name in applications if (image := found[name]) is not None)
+    _report(change, images)
+    return images
+
+
+def _report(change: Change, images: Sequence[Image]) -> None:
+    rows: list[dict[str, object]] = [
+        {
+            "application": image.application,
+            "image": f"{image.repository}:{image.tag}",
+            "digest": image.digest,
+            "built": "built and pushed" if image.built else "found in ECR",
+        }
+        for image in images
+    ]
+    table(key_of("images", change.environment), f"Images of {change.commit[:12]} for {change.environment}", rows)
