@@ -1,0 +1,95 @@
+"""The command ``symphony``: the list of its commands, each loaded only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from symphony.errors import BadInputError, SymphonyError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One word after ``symphony``.
+
+    Attributes:
+        name: The word. A command of that name in the module's ``app``, or the whole ``app`` as a group.
+        module: Module with a ``typer.Typer`` called ``app``; imported only when the word is used.
+        help: What ``symphony --help`` says about it.
+    """
+
+    name: str
+    module: str
+    help: str
+
+
+COMMANDS: tuple[Entry, ...] = (
+    Entry("demo", "cli.demo", "Change the example service, push it, and follow the release until it is served."),
+    Entry("up", "cli.sandbox", "Start the sandbox, or repair it."),
+    Entry("down", "cli.sandbox", "Stop the sandbox and leave nothing behind."),
+    Entry("status", "cli.sandbox", "Show each part of the sandbox."),
+    Entry("doctor", "cli.sandbox", "Find out what is wrong, and say what to do."),
+    Entry("toolchain", "cli.toolchain", "List, build, export and import the pinned tools."),
+)
+
+
+class _Lazy(TyperGroup):
+    """A group that lists its commands without importing them."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands.update({entry.name: TyperCommand(entry.name, help=entry.help) for entry in COMMANDS})
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Load the command that is called."""
+        for entry in COMMANDS:
+            if args[0] == entry.name:
+                self.commands[entry.name] = _load(entry)
+        return super().resolve_command(ctx, args)
+
+
+def _load(entry: Entry) -> Any:
+    group = typer.main.get_group(importlib.import_module(entry.module).app)
+    command = group.commands.get(entry.name, group)
+    command.name = entry.name
+    return command
+
+
+app = typer.Typer(
+    cls=_Lazy, no_args_is_help=True, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]}
+)
+
+
+@app.callback()
+def _options(
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of a failure."),
+) -> None:
+    """GitOps delivery on Prefect: one run tells the whole story of a change."""
+    _Debug.on = debug
+
+
+class _Debug:
+    on = False
+
+
+def _terminated(signum: int, _frame: object) -> None:
+    # As an exception, so that what is half done is cleared away and child processes end.
+    sys.exit(128 + signum)
+
+
+def main() -> None:
+    """Run the command line: a failure is one clear sentence, with exit code 1 (2 for bad input)."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        typer.main.get_command(app)(prog_name="symphony")
+    except SymphonyError as error:
+        if _Debug.on:
+            raise
+        print(f"symphony: {error}", file=sys.stderr)  # noqa: T201 - what a command line is for
+        sys.exit(2 if isinstance(error, BadInputError) else 1)
