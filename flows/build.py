@@ -60,7 +60,7 @@ def build_images(change: Change, applications: Sequence[str]) -> tuple[Image, ..
         found = {name: find(change, name, tag) for name, tag in tags.items()}
         missing = [name for name, image in found.items() if image is None]
         built = {name: build_image.submit(change, name, contexts[name], tags[name]) for name in missing}
-        pushed = {name: push_image.submit(change, name, built[name]) for name in missing}
+        pushed = {name: push_image.submit(change, name, built[name]) for name in missing}  # type: ignore[call-overload]  # Prefect hands on what the future holds
         for name in missing:
             built[name].result()
             found[name] = pushed[name].result()

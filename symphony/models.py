@@ -135,8 +135,11 @@ class ReleaseRecord(Fact):
     state: Literal["succeeded", "failed"]
     reason: str = ""
     run: str = Field(description="Prefect flow run id.")
-    started: str
+    started: str = Field(description="UTC, ISO 8601.")
     seconds: float
+    stages: dict[str, float] = Field(default_factory=dict, description="Seconds of each stage that was entered.")
+    approved_by: str = ""
+    removed: tuple[str, ...] = ()
     units: tuple[UnitResult, ...] = ()
     images: tuple[Image, ...] = ()
     deployed: Deployed | None = None

@@ -12,7 +12,8 @@ from prefect.context import FlowRunContext
 from symphony.change import Change
 from symphony.config import load
 from symphony.errors import BadInputError
-from tasks.git import changed, fetch, resolve, worktree
+from symphony.models import Commit
+from tasks.git import changed, fetch, is_ancestor, resolve, worktree
 from tasks.records import last_succeeded
 
 
@@ -50,3 +51,13 @@ def open_change(environment: str, ref: str = "main", *, since: str | None = None
             run=str(context.flow_run.id) if context and context.flow_run else "",
             changed=changed(mirror, base, commit) if base else None,
         )
+
+
+def superseded_by(change: Change) -> Commit | None:
+    """The newer commit that the environment was released to already; None where this one is the newest.
+
+    An older commit never overtakes a newer one; going back is what a rollback is for.
+    """
+    if change.base and change.base != change.commit and is_ancestor(change.mirror, change.commit, change.base):
+        return change.base
+    return None

@@ -1,0 +1,91 @@
+"""The flow ``release``: a commit, whole, into an environment — provision, build, deploy, smoke, one record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow, get_run_logger
+from prefect.states import Completed
+from prefect.task_runners import ThreadPoolTaskRunner
+from tasks.desired import removed_applications
+
+from flows.build import build_images
+from flows.deploy import deploy_images, undo
+from flows.names import run_name
+from flows.provision import provision_change
+from flows.smoke import smoke_applications
+from symphony.change import Change
+from symphony.config import Name
+from symphony.errors import SymphonyError
+from symphony.models import ReleaseRecord
+from tasks.affected import affected_applications
+from tasks.change import open_change, superseded_by
+from tasks.records import write_record
+from tasks.story import Story
+
+
+@flow(name="release", flow_run_name=run_name("release"), task_runner=ThreadPoolTaskRunner(max_workers=8))  # type: ignore[arg-type]
+def release(environment: Name, commit: str = "main", approved_by: str = "") -> Any:
+    """Bring a commit live: provision what it needs, build its images, deploy them, and ask every URL.
+
+    Only what changed since the environment's last release that succeeded is touched.
+
+    Args:
+        environment: Environment of symphony.yaml to release to.
+        commit: Branch, tag or commit id to release.
+        approved_by: Who approves the changes to a protected environment's infrastructure; not needed elsewhere.
+    """
+    with open_change(environment, commit) as change:
+        if newer := superseded_by(change):
+            return Completed(name="Superseded", message=f"{environment} has the newer commit {newer[:12]} already.")
+        record = release_change(change, approved_by=approved_by)
+        if record is None:
+            return Completed(message=f"Nothing that {environment} has differs from {change.commit[:12]}.")
+        return Completed(message=f"{change.commit[:12]} is live in {environment} after {record.seconds:.1f} s.")
+
+
+def release_change(change: Change, *, approved_by: str = "") -> ReleaseRecord | None:
+    """Take a change through all stages and record what became of it.
+
+    Args:
+        change: The commit being released.
+        approved_by: Who approves changes to a protected environment.
+
+    Returns:
+        The release's record; None where nothing was affected.
+
+    Raises:
+        SymphonyError: A stage failed; what it had changed in the cluster is undone, and the record says why.
+    """
+    story = Story(change, approved_by=approved_by)
+    applications = affected_applications(change)
+    story.removed = removed_applications(change)
+    try:
+        with story.stage("provision"):
+            story.units = provision_change(change, approved_by=approved_by)
+        if not (story.units or applications or story.removed):
+            get_run_logger().info("Nothing affected since %s: no unit, no application.", (change.base or "")[:12])
+            return None
+        with story.stage("build"):
+            story.images = build_images(change, applications)
+        with story.stage("deploy"):
+            story.deployed = deploy_images(change, story.images, story.removed)
+        with story.stage("smoke"):
+            _smoke(story)
+    except BaseException as error:  # also a cancelled run's: whatever ended it, the record says so
+        story.failed(error)
+        raise
+    finally:
+        if story.touched:
+            story.tell()
+            write_record(change.mirror, story.record())
+    return story.record()
+
+
+def _smoke(story: Story) -> None:
+    """Ask every URL; where one fails, the applications of this release go back to what they were."""
+    try:
+        story.probes = smoke_applications(story.change, story.images)
+    except SymphonyError:
+        undo(story.change, tuple(image.application for image in story.images))
+        raise

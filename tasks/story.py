@@ -1,0 +1,148 @@
+"""The story of one release: what each stage did and how long it took, as a record and as an artifact."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from symphony.change import Change
+from symphony.models import Deployed, Image, Probe, ReleaseRecord, UnitPlan, UnitResult
+from tasks.artifacts import escape, fence, key_of, markdown
+
+
+class Story:
+    """Gathers what a release does while it does it, so that a failed one tells as much as a good one.
+
+    Attributes:
+        change: The commit being released.
+        units: What became of the Terragrunt units.
+        images: Images built or found.
+        removed: Applications taken out of the environment.
+        deployed: The rollout; None before it succeeded.
+        probes: URLs asked.
+    """
+
+    def __init__(self, change: Change, *, approved_by: str = "") -> None:
+        """Begin the story now."""
+        self.change = change
+        self.units: tuple[UnitResult, ...] = ()
+        self.images: tuple[Image, ...] = ()
+        self.removed: tuple[str, ...] = ()
+        self.deployed: Deployed | None = None
+        self.probes: tuple[Probe, ...] = ()
+        self._approved_by = approved_by
+        self._reason = ""
+        self._stages: dict[str, float] = {}
+        self._started = datetime.now(UTC)
+        self._clock = time.monotonic()
+        self._seconds = 0.0
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time one stage, also when it fails."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self._stages[name] = round(time.monotonic() - started, 3)
+            self._seconds = round(time.monotonic() - self._clock, 3)
+
+    def failed(self, error: BaseException) -> None:
+        """The release ends here, because of this."""
+        self._reason = str(error) or type(error).__name__
+
+    @property
+    def touched(self) -> bool:
+        """Whether there is anything to tell: something was affected, or a stage failed."""
+        return bool(self._reason or self.units or self.images or self.removed)
+
+    def record(self) -> ReleaseRecord:
+        """The release as Git keeps it."""
+        return ReleaseRecord(
+            environment=self.change.environment,
+            commit=self.change.commit,
+            base=self.change.base or "",
+            state="failed" if self._reason else "succeeded",
+            reason=self._reason,
+            run=self.change.run,
+            started=self._started.isoformat(timespec="milliseconds"),
+            seconds=self._seconds,
+            stages=self._stages,
+            approved_by=self._approved_by,
+            removed=self.removed,
+            units=self.units,
+            images=self.images,
+            deployed=self.deployed,
+            probes=self.probes,
+        )
+
+    def tell(self) -> None:
+        """Leave the story with the run, as a page that a person reads from top to bottom."""
+        markdown(key_of("release", self.change.environment), page(self.record(), self.change.target.argocd.url))
+
+
+def page(record: ReleaseRecord, argocd: str) -> str:
+    """A release's story as Markdown.
+
+    Args:
+        record: The release.
+        argocd: Address of Argo CD, for links.
+    """
+    verdict = "is live in" if record.state == "succeeded" else "is **not** live in"
+    lines = [f"# {record.commit[:12]} {verdict} {record.environment}", ""]
+    if record.reason:
+        lines += [fence(record.reason), ""]
+    stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in record.stages.items())
+    lines += [f"{record.seconds:.1f} s in all: {stages}.", "", "| step | what | result |", "| --- | --- | --- |"]
+    lines += [f"| {step} | {escape(what)} | {escape(result)} |" for step, what, result in rows(record)]
+    if record.deployed is not None:
+        names = [f"{record.environment}-{name}" for name in record.deployed.applications]
+        lines += ["", "Argo CD: " + ", ".join(f"[{name}]({argocd}/applications/argocd/{name})" for name in names)]
+    return "\n".join(lines)
+
+
+Row = tuple[str, str, str]
+"""Step, what it was done to, and the result."""
+
+
+def rows(record: ReleaseRecord) -> list[Row]:
+    """The story's table in plain text, in the order of the stages."""
+    units = [("unit", unit.unit, unit.state + _counts(unit.plan)) for unit in record.units]
+    return [*units, *_images(record), *_rollout(record), *_urls(record)]
+
+
+def _counts(plan: UnitPlan | None) -> str:
+    if plan is None or plan.empty:
+        return ""
+    words = {"add": "added", "change": "changed", "replace": "replaced", "destroy": "destroyed"}
+    counts = {word: plan.count(action) for action, word in words.items()}  # type: ignore[arg-type]  # the literals
+    return f" ({', '.join(f'{count} {word}' for word, count in counts.items() if count) or 'outputs only'})"
+
+
+def _images(record: ReleaseRecord) -> list[Row]:
+    how = {True: "built and pushed", False: "found in ECR"}
+    return [
+        ("image", f"{one.repository}:{one.tag[:12]}", f"{how[one.built]}, {one.digest[:19]}") for one in record.images
+    ]
+
+
+def _rollout(record: ReleaseRecord) -> list[Row]:
+    removed = [("removed", name, "taken out of the environment") for name in record.removed]
+    if record.deployed is None:
+        return removed
+    revision, seconds = record.deployed.revision[:12], record.deployed.seconds
+    synced = f"synced to {revision}, Healthy after {seconds:.1f} s"
+    return [
+        *removed,
+        ("desired state", f"env/{record.environment}", f"commit {record.deployed.commit[:12]}"),
+        *[("Argo CD", f"{record.environment}-{name}", synced) for name in record.deployed.applications],
+    ]
+
+
+def _urls(record: ReleaseRecord) -> list[Row]:
+    return [
+        ("URL", one.url, one.problem or f"{one.status} in {one.milliseconds or 0:.0f} ms, {one.version}".rstrip(", "))
+        for one in record.probes
+    ]
