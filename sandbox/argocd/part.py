@@ -1,0 +1,171 @@
+"""The part ``argocd``: installed into the cluster, started, asked, and ended."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import socket
+from collections.abc import Mapping
+from typing import ClassVar
+
+import httpx
+import urllib3
+from kubernetes.client import ApiClient
+from kubernetes.client.exceptions import ApiException
+from kubernetes.config import ConfigException
+
+from sandbox import daemon, manifest
+from sandbox.argocd import applications, branches, fence, processes, settings
+from sandbox.argocd.processes import Listeners
+from sandbox.part import NotReadyError, Part
+from sandbox.toolchain import crds
+from sandbox.world import HOST, World
+
+_SECONDS = 1.0
+_CRDS = ("application", "applicationset", "appproject")
+_CLOSED = 404
+_SET_CONDITIONS = {"ErrorOccurred": "False", "ParametersGenerated": "True"}
+
+
+class ArgoCD(Part):
+    """Argo CD on the host, following the branches ``env/<environment>`` of the sandbox's Git remote."""
+
+    name: ClassVar[str] = "argocd"
+    needs: ClassVar[tuple[str, ...]] = ("kubernetes", "git")
+    daemons: ClassVar[tuple[str, ...]] = processes.NAMES
+    hint: ClassVar[str] = "Its settings and applications are objects in the cluster's namespace argocd."
+
+    def ports(self, world: World) -> Mapping[str, int]:
+        """Ports of the five processes that others ask; each has more for metrics and web hooks."""
+        listeners = Listeners.of(world)
+        return {
+            processes.REDIS: world.ports.redis,
+            processes.REPO_SERVER: world.ports.argocd_repo,
+            processes.CONTROLLER: listeners.controller_metrics,
+            processes.APPLICATION_SETS: listeners.sets_metrics,
+            processes.API_SERVER: world.ports.argocd,
+        }
+
+    def start(self, world: World) -> None:
+        """Write its settings into the cluster, start what does not run, and let it look at the branches at once."""
+        branches.ensure(world)
+        self._forget_another_cluster(world)
+        with manifest.api(world) as connection:
+            _install(world, connection)
+            world.write(world.folder("argocd") / "redis.conf", processes.redis_settings(world))
+            fence.put_up(world)
+            for process in processes.daemons(world):
+                process.start(world)
+                if process.name == processes.REPO_SERVER:
+                    # A generator that finds no repo-server is tried again only three minutes later.
+                    self.wait(world, lambda: _repo_server(world))
+            refresh = {"metadata": {"annotations": {applications.REFRESH: "true"}}}
+            manifest.merge(connection, manifest.path(applications.application_set(world)), refresh)
+
+    def check(self, world: World) -> None:
+        """Ask every process for its health, and the ApplicationSet whether its branches could be read.
+
+        Raises:
+            NotReadyError: One is not well, and which.
+        """
+        _redis(world)
+        _repo_server(world)
+        listeners = Listeners.of(world)
+        _answers(processes.CONTROLLER, listeners.controller_metrics, "/healthz")
+        _answers(processes.APPLICATION_SETS, listeners.sets_metrics, "/metrics")
+        _answers(processes.API_SERVER, world.ports.argocd, "/healthz?full=true")
+        _application_set(world)
+
+    def stop(self, world: World) -> None:
+        """End its processes, and remove its checkouts and its firewall rule."""
+        super().stop(world)
+        fence.take_down(world)
+        shutil.rmtree(world.state / "argocd", ignore_errors=True)
+
+    def _forget_another_cluster(self, world: World) -> None:
+        """End processes that a cluster made before this one still keeps busy; they would never look at the new one."""
+        text = world.kubeconfig.read_bytes() + world.secret("redis-password").encode()
+        mark, digest = world.folder("argocd") / "cluster", hashlib.sha256(text).hexdigest()
+        if not mark.exists() or mark.read_text() != digest:
+            for name in reversed(self.daemons):
+                daemon.stop(world, name)
+            world.write(mark, digest)
+
+
+def _install(world: World, connection: ApiClient) -> None:
+    folder = crds(world.cache)
+    root = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    for name in _CRDS:
+        where = f"{root}/{name}s.argoproj.io"
+        manifest.apply_text(connection, where, (folder / f"{name}-crd.yaml").read_text())
+    existing = manifest.read(connection, f"/api/v1/namespaces/{applications.NAMESPACE}/secrets/{settings.LOGIN_SECRET}")
+    objects = (
+        *settings.config_maps(world),
+        settings.login_secret(world, (existing or {}).get("data") or {}),
+        settings.repository_secret(world),
+        settings.cluster_secret(),
+    )
+    for item in objects:
+        manifest.apply(connection, item)
+    ArgoCD().wait(world, lambda: _resources(world, connection))
+
+
+def _resources(world: World, connection: ApiClient) -> None:
+    """Objects of the new kinds; the API server serves a kind a moment after its definition."""
+    items = (
+        applications.project(world),
+        applications.closed_default_project(),
+        applications.application_set(world),
+    )
+    try:
+        for item in items:
+            manifest.apply(connection, item)
+    except ApiException as error:
+        if error.status == _CLOSED:
+            raise NotReadyError("the cluster does not serve Argo CD's kinds yet") from error
+        raise
+
+
+def _repo_server(world: World) -> None:
+    _answers(processes.REPO_SERVER, Listeners.of(world).repo_metrics, "/healthz?full=true")
+
+
+def _answers(process: str, port: int, path: str) -> None:
+    try:
+        answer = httpx.get(f"http://{HOST}:{port}{path}", timeout=_SECONDS, trust_env=False)
+    except httpx.HTTPError as error:
+        raise NotReadyError(f"{process} does not answer on port {port}: {error}") from error
+    if answer.status_code != httpx.codes.OK:
+        raise NotReadyError(f"{process} says it is not well: {answer.text.strip()}")
+
+
+def _redis(world: World) -> None:
+    words = f"AUTH {world.secret('redis-password')}\r\nPING\r\nQUIT\r\n"
+    answer = b""
+    try:
+        with socket.create_connection((HOST, world.ports.redis), timeout=_SECONDS) as link:
+            link.sendall(words.encode())
+            while more := link.recv(64):
+                answer += more
+    except OSError as error:
+        raise NotReadyError(f"{processes.REDIS} does not answer: {error}") from error
+    if b"+PONG" not in answer:
+        raise NotReadyError(f"{processes.REDIS} refuses its password: {answer.decode(errors='replace').strip()}")
+
+
+def _application_set(world: World) -> None:
+    try:
+        with manifest.api(world) as connection:
+            found = manifest.read(connection, manifest.path(applications.application_set(world)))
+    except (ConfigException, ApiException, urllib3.exceptions.HTTPError, OSError) as error:
+        raise NotReadyError(f"the cluster does not answer: {error}") from error
+    if found is None:
+        raise NotReadyError("the ApplicationSet symphony is missing")
+    if applications.REFRESH in found["metadata"].get("annotations", {}):
+        raise NotReadyError("the ApplicationSet symphony is being read anew")
+    conditions = {item["type"]: item for item in found.get("status", {}).get("conditions", [])}
+    for name, wanted in _SET_CONDITIONS.items():
+        condition = conditions.get(name)
+        if condition is None or condition["status"] != wanted:
+            said = condition["message"] if condition else "nothing yet"
+            raise NotReadyError(f"the ApplicationSet symphony cannot make its applications: {said}")
