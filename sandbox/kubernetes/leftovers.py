@@ -22,14 +22,8 @@ _WAIT_SECONDS = 10.0
 _SHIM_RUN = Path("/run/containerd")
 _CNI_CACHE = Path("/var/lib/cni")
 _CONTAINER_LOGS = Path("/var/log/containers")
-_FIXED = (
-    Path("/var/lib/kubelet"),
-    _CNI_CACHE,
-    _SHIM_RUN,
-    _CONTAINER_LOGS,
-    Path("/opt/cni"),
-    Path("/run/netns"),
-)
+_KUBELET = Path("/var/lib/kubelet")
+_FIXED = (_KUBELET, _CNI_CACHE, _SHIM_RUN, _CONTAINER_LOGS)
 """Folders whose place containerd, the CNI library and the kubelet do not let one choose."""
 
 
@@ -120,14 +114,10 @@ def remove_files(layout: Layout, before: Iterable[str]) -> None:
     for link in _CONTAINER_LOGS.glob("*"):
         if link.is_symlink() and link.readlink().is_relative_to(layout.pod_logs):
             link.unlink()
+    if str(_KUBELET) not in kept:
+        shutil.rmtree(_KUBELET, ignore_errors=True)
     for path in _FIXED:
-        if str(path) in kept:
-            continue
-        if path == Path("/var/lib/kubelet"):
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            _prune(path)
-    shutil.rmtree(layout.root, ignore_errors=True)
+        _prune(path, keep=str(path) in kept)
     if layout.root.exists():
         shutil.rmtree(layout.root)
 
@@ -171,12 +161,13 @@ def _is_ours(cached: Path, layout: Layout) -> bool:
     return cached.name.startswith(f"{NETWORK}-") or f"{layout.root}/" in cached.read_text(errors="replace")
 
 
-def _prune(root: Path) -> None:
-    """Remove a tree's empty folders and dead sockets; whatever else is there stays."""
+def _prune(root: Path, *, keep: bool) -> None:
+    """Remove a tree's empty folders and sockets that nobody listens on; whatever else is there stays."""
+    living = {line.split()[-1] for line in Path("/proc/net/unix").read_text().splitlines()}
     for folder, _, files in os.walk(root, topdown=False):
-        for name in files:
-            path = Path(folder) / name
-            if path.is_socket() or path.is_fifo():
+        for path in (Path(folder) / name for name in files):
+            if path.is_socket() and str(path) not in living:
                 path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            Path(folder).rmdir()
+        if not (keep and Path(folder) == root):
+            with contextlib.suppress(OSError):
+                Path(folder).rmdir()

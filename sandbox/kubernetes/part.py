@@ -92,7 +92,8 @@ class KubernetesPart(Part):
         layout = Layout(world)
         before = _before(layout)
         with ThreadPoolExecutor() as side_by_side:
-            list(side_by_side.map(lambda name: daemon.stop(world, name, grace=5.0), self.daemons))
+            # Nothing of what they would still write outlives this.
+            list(side_by_side.map(lambda name: daemon.stop(world, name, grace=1.0), self.daemons))
         leftovers.end_processes(layout)
         leftovers.unmount(layout)
         network.remove(layout)
