@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from dataclasses import dataclass, field
@@ -131,7 +132,10 @@ class World:
 
     @property
     def docker_host(self) -> str:
-        """Docker engine that builds: the one that runs, or the sandbox's own."""
+        """Docker engine that builds: the one chosen at ``up`` (see `sandbox.docker`), remembered in the state folder."""
+        choice = self.state / "docker" / "engine.json"
+        if choice.exists():
+            return str(json.loads(choice.read_text())["host"])
         return os.environ.get("DOCKER_HOST") or f"unix://{self.state / 'docker' / 'docker.sock'}"
 
     @property

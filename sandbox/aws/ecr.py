@@ -1,0 +1,99 @@
+"""Where moto's ECR differs from AWS's, put right in the server's own process."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from moto.core.responses import ActionResult
+from moto.ecr.models import ECRBackend, Image, Repository
+from moto.ecr.responses import ECRResponse
+
+from sandbox.aws import login
+from sandbox.aws.ecr_tags import RESTORED
+from sandbox.aws.settings import AwsSettings
+
+
+def image_size(manifest: str) -> int | None:
+    """Bytes of an image: its configuration and layers (ECR's ``imageSizeInBytes``); none for an index."""
+    parsed = json.loads(manifest)
+    if "layers" not in parsed:
+        return None
+    return int(parsed.get("config", {}).get("size", 0)) + sum(int(layer["size"]) for layer in parsed["layers"])
+
+
+def correct(settings: AwsSettings) -> None:
+    """Patch moto's ECR: logins that expire, sizes, repository addresses, moved tags, adoption of what was restored."""
+
+    def get_authorization_token(self: Any) -> ActionResult:
+        made = login.issue(settings.login_secret, time.time(), login.life(Path(settings.login_life)))
+        entry = {
+            "authorizationToken": made.token,
+            "expiresAt": datetime.fromtimestamp(made.expires, UTC),
+            "proxyEndpoint": f"http://{settings.registry}",
+        }
+        return ActionResult(
+            {"authorizationData": [entry for _ in self._get_param("registryIds") or [settings.account]]}
+        )
+
+    _replace(ECRResponse, "get_authorization_token", get_authorization_token)
+    _replace(Image, "get_image_size_in_bytes", lambda self: image_size(self.image_manifest))
+    _address_repositories(settings.registry)
+    _keep_images_whose_tag_moved()
+    _adopt_restored_repositories()
+
+
+def _replace(owner: type, name: str, method: Callable[..., Any]) -> None:
+    setattr(owner, name, method)
+
+
+def _address_repositories(registry: str) -> None:
+    plain: Callable[..., None] = Repository.__init__
+
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        plain(self, *args, **kwargs)
+        self.uri = f"{registry}/{self.name}"
+
+    _replace(Repository, "__init__", init)
+
+
+def _keep_images_whose_tag_moved() -> None:
+    """An image whose tag moves on stays, untagged; moto would delete it."""
+    plain: Callable[..., Any] = ECRBackend.put_image
+
+    def put_image(self: Any, repository_name: str, image_manifest: str, image_tag: str, *rest: Any) -> Any:
+        repository = self._get_repository(repository_name)
+        if image_tag and repository.image_tag_mutability == "MUTABLE":
+            for image in repository.images:
+                if image_tag in image.image_tags and image.image_manifest != image_manifest:
+                    image.remove_tag(image_tag)
+                    image.image_tag = image.image_tags[-1] if image.image_tags else None
+        return plain(self, repository_name, image_manifest, image_tag, *rest)
+
+    _replace(ECRBackend, "put_image", put_image)
+
+
+def _adopt_restored_repositories() -> None:
+    """Provisioning that lost its state with the API creates a repository again; its images must outlive that."""
+    plain: Callable[..., Any] = ECRBackend.create_repository
+
+    def create_repository(self: Any, repository_name: str, *args: Any, **kwargs: Any) -> Any:
+        lost = self.repositories.get(repository_name)
+        tags = self.tagger.get_tag_dict_for_resource(lost.arn) if lost else {}
+        if RESTORED not in tags:
+            return plain(self, repository_name, *args, **kwargs)
+        with contextlib.ExitStack() as undo:
+            del self.repositories[repository_name]
+            undo.callback(self.repositories.__setitem__, repository_name, lost)
+            made = plain(self, repository_name, *args, **kwargs)
+            undo.pop_all()
+        self.tagger.untag_resource_using_names(made.arn, [RESTORED])
+        made.images = lost.images
+        return made
+
+    _replace(ECRBackend, "create_repository", create_repository)

@@ -1,0 +1,54 @@
+"""Manifests: the media types that are images, and where a request's path points."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+MEDIA_TYPES = (
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.index.v1+json",
+)
+"""What ECR counts as an image (OCI image specification 1.0, Docker image manifest version 2, schema 2)."""
+LARGEST = 4 * 1024 * 1024
+"""Bytes a manifest may have (OCI distribution specification 1.1, "Pushing manifests")."""
+
+_NAME = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
+_PATH = re.compile(
+    rf"/v2/(?P<name>{_NAME})/(?:"
+    r"manifests/(?P<reference>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|sha256:[0-9a-f]{64})"
+    r"|blobs/(?:sha256:[0-9a-f]{64}|uploads/[A-Za-z0-9._=-]*)"
+    r"|tags/list)"
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a request of the distribution API is about.
+
+    Attributes:
+        repository: The repository's name.
+        reference: Tag or digest of the manifest, where the request is about one.
+    """
+
+    repository: str
+    reference: str | None
+
+    @property
+    def tag(self) -> str | None:
+        """The tag, where the reference is one."""
+        return self.reference if self.reference and ":" not in self.reference else None
+
+
+def target(path: str) -> Target | None:
+    """Read a path of the distribution API; none where it is no such path."""
+    found = _PATH.fullmatch(path)
+    return Target(found["name"], found["reference"]) if found else None
+
+
+def digest(manifest: bytes) -> str:
+    """Digest of a manifest's bytes."""
+    return f"sha256:{hashlib.sha256(manifest).hexdigest()}"
