@@ -105,14 +105,13 @@ def request(  # noqa: PLR0913 - what an HTTP request is made of
     answer = connection.call_api(call[0], call[1], call[2], body, _request_timeout=_SECONDS)
     data: bytes = answer.read()  # type: ignore[no-untyped-call]
     if not 200 <= answer.status <= 299:  # noqa: PLR2004 - HTTP's successes
-        raise ApiException(
-            status=answer.status, reason=_reason(data) or answer.reason, body=data.decode(errors="replace")
-        )
+        text = data.decode(errors="replace")
+        raise ApiException(status=answer.status, reason=_reason(text) or answer.reason, body=text)
     found: dict[str, Any] = json.loads(data)
     return found
 
 
-def _reason(data: bytes) -> str:
+def _reason(data: str) -> str:
     try:
         return str(json.loads(data).get("message", ""))
     except ValueError:

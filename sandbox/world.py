@@ -40,10 +40,11 @@ class Ports:
     etcd_peer: int = 2390
     redis: int = 6390
     ingress: int = 8080
+    ingress_ping: int = 8089
     argocd: int = 8081
     argocd_repo: int = 8082
     argocd_metrics: int = 8083
-    """First of seven: each Argo CD process wants one or two for metrics, probes and web hooks."""
+    """First of five, for metrics and web hooks of Argo CD's processes."""
 
 
 def state_home() -> Path:

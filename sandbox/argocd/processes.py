@@ -17,6 +17,7 @@ API_SERVER = "argocd-server"
 NAMES = (REDIS, REPO_SERVER, CONTROLLER, APPLICATION_SETS, API_SERVER)
 
 _KUBECTL_AT_ONCE = 4
+_HEAL_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,8 @@ def daemons(world: World) -> tuple[Daemon, ...]:
             CONTROLLER,
             *(*cluster, *redis, "--repo-server", *repo, "--metrics-port", listeners.controller_metrics),
             *("--status-processors", 4, "--operation-processors", 4, "--kubectl-parallelism-limit", _KUBECTL_AT_ONCE),
+            # Healing waits after a sync: at once, it would repeat each sync whose changes the watch has yet to report.
+            *("--self-heal-backoff-timeout-seconds", 0, "--self-heal-timeout-seconds", _HEAL_SECONDS),
         ),
         process(
             APPLICATION_SETS,
