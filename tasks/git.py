@@ -158,7 +158,7 @@ class Index:
     def put(self, path: str, text: str) -> None:
         """Write one file."""
         blob = git("hash-object", "-w", "--stdin", cwd=self.mirror, stdin=text)
-        self._info(f"100644,{blob},{path}")
+        self._enter([f"100644 {blob}\t{path}"])
 
     def put_folder(self, path: str, folder: Path) -> None:
         """Replace a whole folder by what is on disk there, with its executable bits."""
@@ -166,23 +166,25 @@ class Index:
         files = [file for file in sorted(folder.rglob("*")) if file.is_file() and not file.is_symlink()]
         names = "\n".join(str(file) for file in files)
         blobs = git("hash-object", "-w", "--no-filters", "--stdin-paths", cwd=self.mirror, stdin=names).splitlines()
-        for file, blob in zip(files, blobs, strict=True):
-            mode = "100755" if os.access(file, os.X_OK) else "100644"
-            self._info(f"{mode},{blob},{path}/{file.relative_to(folder).as_posix()}")
+        modes = ["100755" if os.access(file, os.X_OK) else "100644" for file in files]
+        places = [f"{path}/{file.relative_to(folder).as_posix()}" for file in files]
+        self._enter([f"{mode} {blob}\t{place}" for mode, blob, place in zip(modes, blobs, places, strict=True)])
 
     def put_tree(self, path: str, treeish: str) -> None:
         """Replace a folder by one that another commit has, named ``commit:path``."""
         self.remove(path)
-        git("read-tree", f"--prefix={path}/", treeish, cwd=self.mirror, index=self.file)
+        listed = git("ls-tree", "-r", "-z", treeish, cwd=self.mirror).split("\0")
+        self._enter([entry.replace("\t", f"\t{path}/", 1) for entry in listed if entry])
 
     def remove(self, path: str) -> None:
         """Take a file, or a folder with all below it, out of the tree; harmless where it is not there."""
         inside = git("ls-files", "-z", "--", path, cwd=self.mirror, index=self.file)
-        if inside:
-            git("update-index", "-z", "--force-remove", "--stdin", cwd=self.mirror, index=self.file, stdin=inside)
+        self._enter([f"0 {'0' * 40}\t{name}" for name in inside.split("\0") if name])
 
-    def _info(self, entry: str) -> None:
-        git("update-index", "--add", "--cacheinfo", entry, cwd=self.mirror, index=self.file)
+    def _enter(self, entries: list[str]) -> None:
+        """Entries as ``git ls-tree`` prints them; a mode of 0 takes one out."""
+        text = "".join(f"{entry}\0" for entry in entries)
+        git("update-index", "-z", "--index-info", cwd=self.mirror, index=self.file, stdin=text)
 
 
 def publish(mirror: Path, branch: str, edit: Callable[[Index], None], message: str) -> Commit:

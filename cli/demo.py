@@ -1,0 +1,79 @@
+"""``symphony demo``: the main job, from a code change to the new version answering."""
+
+from __future__ import annotations
+
+import time
+
+import httpx
+import typer
+from rich.console import Console
+
+from cli.connection import connect
+from cli.following import follow, story
+from cli.world import bring_up
+from deployments.client import PrefectApi, Run
+from sandbox.demo import Push, push_change
+from sandbox.world import World
+from symphony.errors import SymphonyError
+
+_START_SECONDS = 30
+_SERVED_SECONDS = 20
+_POLL_SECONDS = 0.1
+
+app = typer.Typer()
+
+
+@app.command("demo")
+def demo() -> None:
+    """Start what is not up, change the example service, push it, and follow the release until it is served."""
+    console = Console()
+    world = bring_up(console)
+    started = time.monotonic()
+    pushed = push_change(world)
+    console.print(f"Pushed [bold]{pushed.commit[:12]}[/]: the service shall say “{pushed.greeting}”.")
+    api = connect()
+    run = _started(api, pushed)
+    console.print(f"[dim]{api.link(run.id)}[/]")
+    run = follow(console, api, run)
+    url = f"http://hello.dev.localhost:{world.ports.ingress}/"
+    _served(world, url, pushed)
+    seconds = time.monotonic() - started
+    story(console, api, run, "release-dev")
+    console.print(f"\n[bold green]Live {seconds:.1f} s after the push began.[/]\n")
+    _links(console, world, api, run, url)
+
+
+def _started(api: PrefectApi, pushed: Push) -> Run:
+    """The run that the push hook started."""
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if run := api.find(pushed.key):
+            return run
+        time.sleep(_POLL_SECONDS)
+    raise SymphonyError(
+        f"The push of {pushed.commit[:12]} started no release within {_START_SECONDS} s; see `symphony logs git`."
+    )
+
+
+def _served(world: World, url: str, pushed: Push) -> None:
+    """Ask the service as its user would, through the ingress, until it says the new greeting."""
+    deadline = time.monotonic() + _SERVED_SECONDS
+    said = ""
+    host = httpx.URL(url).host
+    while time.monotonic() < deadline:
+        answer = httpx.get(f"http://127.0.0.1:{world.ports.ingress}/", headers={"Host": host}, timeout=5)
+        said = answer.text.strip()
+        if said == pushed.greeting:
+            return
+        time.sleep(_POLL_SECONDS)
+    raise SymphonyError(f"The release succeeded, but {url} says {said!r} and not {pushed.greeting!r}.")
+
+
+def _links(console: Console, world: World, api: PrefectApi, run: Run, url: str) -> None:
+    secrets = world.state / "secrets"
+    console.print(f"  the service   {url}")
+    console.print(f"  this run      {api.link(run.id)}  (user admin, password in {secrets / 'prefect-password'})")
+    console.print(
+        f"  Argo CD       http://127.0.0.1:{world.ports.argocd}/applications/argocd/dev-hello"
+        f"  (user admin, password in {secrets / 'argocd-password'})"
+    )

@@ -1,0 +1,68 @@
+"""Showing a flow run while it happens, and its story when it has ended."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.markdown import Markdown
+from rich.table import Table
+
+from deployments.client import PrefectApi, Run, TaskState
+from symphony.errors import SymphonyError
+
+_LOOK = {
+    "COMPLETED": "[green]✓[/]",
+    "RUNNING": "[cyan]▶[/]",
+    "FAILED": "[red]✗[/]",
+    "CRASHED": "[red]✗[/]",
+    "CANCELLED": "[yellow]■[/]",
+}
+_SHOWN = 14
+
+Detach = Annotated[bool, typer.Option("--detach", help="Start the run and return at once.")]
+
+
+def follow(console: Console, api: PrefectApi, run: Run) -> Run:
+    """Follow a run to its end, its tasks shown live.
+
+    Args:
+        console: Where to.
+        api: The server it runs on.
+        run: The run.
+
+    Returns:
+        The run as it ended.
+
+    Raises:
+        SymphonyError: It did not succeed; the sentence is the run's own, with its link.
+    """
+    started = time.monotonic()
+    with Live(console=console, refresh_per_second=8, transient=not console.is_terminal) as live:
+        for now, tasks in api.follow(run.id):
+            run = now
+            live.update(_progress(run, tasks, time.monotonic() - started))
+    if not run.succeeded:
+        raise SymphonyError(f"The run {run.name!r} ended as {run.state_name}: {run.message} See {api.link(run.id)}")
+    return run
+
+
+def story(console: Console, api: PrefectApi, run: Run, key: str) -> None:
+    """Print the page that a run left under an artifact key."""
+    if text := api.artifact(run.id, key):
+        console.print(Markdown(text))
+
+
+def _progress(run: Run, tasks: list[TaskState], seconds: float) -> Table:
+    table = Table.grid(padding=(0, 1))
+    table.add_row(_look(run.state_type), f"[bold]{run.name}[/]", f"{run.state_name}", f"[dim]{seconds:.1f} s[/]")
+    for task in tasks[-_SHOWN:]:
+        table.add_row("", f"{_look(task.state_type)} {task.name}", f"[dim]{task.state_name or ''}[/]", "")
+    return table
+
+
+def _look(state: str | None) -> str:
+    return _LOOK.get(state or "", "[dim]…[/]")

@@ -1,0 +1,167 @@
+"""The client of Prefect's API that CI and the command line use: address and credentials are all it needs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+from pydantic import BaseModel, Field
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_random_exponential
+
+from symphony.errors import BadInputError, SymphonyError
+
+_POLL_SECONDS = 0.25
+_RETRY_SECONDS = 30
+_PAGE = 200
+FINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
+
+
+class TaskState(BaseModel):
+    """A task run, as far as a follower cares."""
+
+    id: str
+    name: str
+    state_type: str | None = None
+    state_name: str | None = None
+    start_time: str | None = None
+
+
+class Run(BaseModel):
+    """A flow run, as far as a follower cares."""
+
+    id: str
+    name: str
+    state_type: str | None = None
+    state_name: str | None = None
+    state: dict[str, Any] | None = None
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def message(self) -> str:
+        """What its last state says."""
+        return str((self.state or {}).get("message") or "")
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing will happen in it any more."""
+        return self.state_type in FINAL
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it ended well."""
+        return self.state_type == "COMPLETED"
+
+
+class PrefectApi:
+    """One Prefect server.
+
+    Args:
+        url: Address of its API, such as ``https://prefect.example.com/api``.
+        auth: ``user:password`` of its basic authentication; empty where it has none.
+    """
+
+    def __init__(self, url: str, auth: str = "") -> None:
+        """Prepare the connection; nothing is asked yet."""
+        self.url = url.rstrip("/")
+        user, _, password = auth.partition(":")
+        self._http = httpx.Client(
+            base_url=self.url, auth=(user, password) if auth else None, timeout=httpx.Timeout(15, connect=5)
+        )
+
+    def start(self, flow: str, deployment: str, parameters: dict[str, Any], key: str | None = None) -> Run:
+        """Start a run of a deployment; the same key gives the run that it started before.
+
+        Args:
+            flow: Name of the flow.
+            deployment: Name of its deployment.
+            parameters: Parameters of the run.
+            key: Idempotency key; Prefect holds it unique per flow.
+
+        Raises:
+            BadInputError: No such deployment, or the parameters do not fit its schema.
+            SymphonyError: The server refuses or cannot be reached.
+        """
+        found = self._call(
+            "GET", f"/deployments/name/{flow}/{deployment}", missing=f"the deployment {flow}/{deployment}"
+        )
+        body = {"parameters": parameters, "idempotency_key": key, "state": {"type": "SCHEDULED"}}
+        return Run.model_validate(self._call("POST", f"/deployments/{found['id']}/create_flow_run", body))
+
+    def find(self, key: str) -> Run | None:
+        """The run that was started with an idempotency key."""
+        body = {"flow_runs": {"idempotency_key": {"any_": [key]}}, "limit": 1}
+        found = self._call("POST", "/flow_runs/filter", body)
+        return Run.model_validate(found[0]) if found else None
+
+    def run(self, identity: str) -> Run:
+        """A run as it stands.
+
+        Raises:
+            BadInputError: No such run.
+        """
+        return Run.model_validate(self._call("GET", f"/flow_runs/{identity}", missing=f"the run {identity}"))
+
+    def tasks(self, identity: str) -> list[TaskState]:
+        """The task runs of a run, in the order they started."""
+        body = {
+            "flow_runs": {"id": {"any_": [identity]}},
+            "sort": "EXPECTED_START_TIME_ASC",
+            "limit": _PAGE,
+        }
+        return [TaskState.model_validate(one) for one in self._call("POST", "/task_runs/filter", body)]
+
+    def follow(self, identity: str) -> Iterator[tuple[Run, list[TaskState]]]:
+        """The run and its tasks, four times a second, until it has ended."""
+        while True:
+            run = self.run(identity)
+            yield run, self.tasks(identity)
+            if run.final:
+                return
+            time.sleep(_POLL_SECONDS)
+
+    def artifact(self, identity: str, key: str) -> str | None:
+        """The Markdown that a run left under a key; None where it left none."""
+        body = {
+            "artifacts": {"flow_run_id": {"any_": [identity]}, "key": {"any_": [key]}},
+            "sort": "UPDATED_DESC",
+            "limit": 1,
+        }
+        found = self._call("POST", "/artifacts/filter", body)
+        return str(found[0]["data"]) if found else None
+
+    def cancel(self, identity: str) -> None:
+        """Ask for a run's end; its worker ends the process."""
+        state = {"type": "CANCELLING", "message": "Cancelled from the command line."}
+        self._call("POST", f"/flow_runs/{identity}/set_state", {"state": state})
+
+    def link(self, identity: str) -> str:
+        """Address of a run's page."""
+        return f"{self.url.removesuffix('/api')}/runs/flow-run/{identity}"
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None, missing: str = "it") -> Any:
+        try:
+            answer = self._send(method, path, body)
+        except httpx.HTTPError as error:
+            raise SymphonyError(f"Prefect's API at {self.url} does not answer: {error}; is the server up?") from error
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            raise BadInputError(f"Prefect's API at {self.url} refuses the credentials; check PREFECT_API_AUTH_STRING.")
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            raise BadInputError(
+                f"Prefect at {self.url} does not know {missing}; `symphony deploy-flows` puts deployments there."
+            )
+        if answer.is_client_error:
+            raise BadInputError(f"Prefect's API refuses {method} {path}: {answer.text[:500]}")
+        if answer.is_error:
+            raise SymphonyError(f"Prefect's API failed on {method} {path} with status {answer.status_code}.")
+        return answer.json() if answer.content else None
+
+    @retry(
+        retry=retry_if_exception(lambda error: isinstance(error, httpx.TransportError)),
+        wait=wait_random_exponential(multiplier=0.2, max=3),
+        stop=stop_after_delay(_RETRY_SECONDS),
+        reraise=True,
+    )
+    def _send(self, method: str, path: str, body: dict[str, Any] | None) -> httpx.Response:
+        return self._http.request(method, path, json=body)
