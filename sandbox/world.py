@@ -133,7 +133,7 @@ class World:
 
     @property
     def docker_host(self) -> str:
-        """Docker engine that builds: the one chosen at ``up`` (see `sandbox.docker`), remembered in the state folder."""
+        """Docker engine that builds: the one chosen at ``up``, remembered in the state folder."""
         choice = self.state / "docker" / "engine.json"
         if choice.exists():
             return str(json.loads(choice.read_text())["host"])

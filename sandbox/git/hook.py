@@ -1,0 +1,149 @@
+"""The remote's hooks: main only moves forward, and a push to main starts its release through Prefect's API.
+
+Imported at each push, so it stands on the standard library alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from sandbox.git.settings import GitSettings
+
+_ZERO = "0" * 40
+_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Update:
+    """One updated ref, as Git tells its hooks (githooks(5)).
+
+    Attributes:
+        old: Commit before; zeros where the ref is new.
+        new: Commit now; zeros where the ref is deleted.
+        ref: Full name of the ref.
+    """
+
+    old: str
+    new: str
+    ref: str
+
+
+class PrefectError(Exception):
+    """Prefect did not take the release; the message says why."""
+
+
+def updates(lines: Iterable[str]) -> list[Update]:
+    """What a hook reads from its standard input."""
+    return [Update(*line.split()) for line in lines if line.strip()]
+
+
+def released(changes: Iterable[Update], main: str) -> list[str]:
+    """Commits to release: what main points to now; other refs and a deleted main start nothing."""
+    return [change.new for change in changes if change.ref == f"refs/heads/{main}" and change.new != _ZERO]
+
+
+def refusal(changes: Iterable[Update], main: str) -> str | None:
+    """Why a push is refused, or none: main is neither rewritten nor deleted."""
+    for change in changes:
+        if change.ref != f"refs/heads/{main}" or change.old == _ZERO:
+            continue
+        if change.new == _ZERO:
+            return f"{main} cannot be deleted: releases and records point into it."
+        if not _is_ancestor(change.old, change.new):
+            return (
+                f"{main} only moves forward: {change.new[:12]} does not contain {change.old[:12]}; "
+                f"run `git pull --rebase` and push again."
+            )
+    return None
+
+
+def start_release(settings: GitSettings, commit: str) -> tuple[str, str]:
+    """Start the release of a commit.
+
+    Args:
+        settings: Where Prefect is.
+        commit: The commit that main points to now.
+
+    Returns:
+        The run's name and its page in Prefect's UI.
+
+    Raises:
+        PrefectError: Prefect cannot be reached, or refused.
+    """
+    deployment = _call(settings, "GET", f"/api/deployments/name/release/{settings.environment}")
+    run = _call(
+        settings,
+        "POST",
+        f"/api/deployments/{deployment['id']}/create_flow_run",
+        {
+            "parameters": {"commit": commit},
+            # Unique per flow in Prefect, so it names the environment too.
+            "idempotency_key": f"platform:release:{settings.environment}:{commit}:push",
+        },
+    )
+    return run["name"], f"{settings.prefect}/runs/flow-run/{run['id']}"
+
+
+def pre_receive(settings: GitSettings, lines: Iterable[str]) -> int:
+    """Exit code of the hook: 1 refuses the whole push."""
+    if reason := refusal(updates(lines), settings.main):
+        sys.stderr.write(f"symphony: {reason}\n")
+        return 1
+    return 0
+
+
+def post_receive(settings: GitSettings, lines: Iterable[str]) -> int:
+    """Exit code of the hook; the push stands whatever it is."""
+    for commit in released(updates(lines), settings.main):
+        try:
+            name, url = start_release(settings, commit)
+        except PrefectError as reason:
+            sys.stderr.write(
+                f"symphony: {commit[:12]} is pushed, but its release did not start ({reason}); "
+                f"start it with `symphony release {settings.environment} {commit[:12]}`.\n"
+            )
+        else:
+            sys.stderr.write(f"symphony: release {name} of {commit[:12]} to {settings.environment}: {url}\n")
+    return 0
+
+
+def _is_ancestor(old: str, new: str) -> bool:
+    # `git` runs in the push's own quarantine, which the inherited environment names.
+    return subprocess.run(["git", "merge-base", "--is-ancestor", old, new], check=False).returncode == 0  # noqa: S607
+
+
+def _call(settings: GitSettings, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    address = urlsplit(settings.prefect)
+    login = base64.b64encode(f"admin:{settings.prefect_password}".encode()).decode()
+    headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_SECONDS)
+    try:
+        connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+        answer = connection.getresponse()
+        text = answer.read()
+        if answer.status == http.client.NOT_FOUND:
+            raise PrefectError(f"Prefect has no deployment release/{settings.environment}")
+        if answer.status >= http.client.BAD_REQUEST:
+            raise PrefectError(f"Prefect answered {answer.status} {answer.reason}")
+        parsed: dict[str, Any] = json.loads(text)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise PrefectError(f"Prefect at {settings.prefect} cannot be reached: {error}") from error
+    else:
+        return parsed
+    finally:
+        connection.close()
+
+
+def main(name: str, settings: Path) -> int:
+    """Run the hook of that name; its standard input is the list of updates."""
+    hooks = {"pre-receive": pre_receive, "post-receive": post_receive}
+    return hooks[name](GitSettings.read(settings), sys.stdin)

@@ -1,0 +1,65 @@
+"""The part ``git``: the platform's remote over HTTP, with its hooks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import ClassVar
+
+import httpx
+
+from sandbox.aws.part import SOURCE_ROOT
+from sandbox.daemon import Daemon
+from sandbox.git import credentials
+from sandbox.git.repository import configure, seed
+from sandbox.git.settings import GitSettings
+from sandbox.part import NotReadyError, Part
+from sandbox.world import ENVIRONMENTS, HOST, World
+
+
+class Git(Part):
+    """A bare repository served on loopback to those who know the password."""
+
+    name: ClassVar[str] = "git"
+    daemons: ClassVar[tuple[str, ...]] = ("git",)
+    limit: ClassVar[float] = 30.0
+
+    def ports(self, world: World) -> Mapping[str, int]:
+        """The remote's port."""
+        return {"git": world.ports.git}
+
+    def start(self, world: World) -> None:
+        """Seed the repository at the first start, and serve it."""
+        credentials.write(world)
+        settings = GitSettings(
+            host=HOST,
+            port=world.ports.git,
+            root=str(world.folder("git")),
+            user=credentials.USER,
+            password=world.secret(credentials.PASSWORD),
+            prefect=world.prefect_url,
+            prefect_password=world.secret("prefect-password"),
+            environment=ENVIRONMENTS[0],
+        )
+        path = world.write(world.folder("git") / "server.json", settings.text())
+        seed(world)
+        configure(world, path, SOURCE_ROOT)
+        environment = {"PYTHONPATH": str(SOURCE_ROOT), "PYTHONUNBUFFERED": "1"}
+        Daemon("git", [sys.executable, "-m", "sandbox.git.server", path], environment).start(world)
+
+    def check(self, world: World) -> None:
+        """Ask for the refs, as a clone does.
+
+        Raises:
+            NotReadyError: The remote does not answer, or not to our login.
+        """
+        login = (credentials.USER, world.secret(credentials.PASSWORD))
+        address = f"{world.git_remote}/info/refs?service=git-upload-pack"
+        try:
+            answer = httpx.get(address, auth=login, timeout=1, trust_env=False)
+        except httpx.HTTPError as error:
+            raise NotReadyError(f"the Git remote does not answer on {world.git_remote} ({error})") from error
+        if answer.status_code != httpx.codes.OK or b"refs/heads/main" not in answer.content:
+            raise NotReadyError(
+                f"the Git remote on {world.git_remote} answers {answer.status_code} without its branch main"
+            )

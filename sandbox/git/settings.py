@@ -1,0 +1,43 @@
+"""What the Git server's process and the hooks are told."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class GitSettings:
+    """Settings of the server and the hooks.
+
+    Attributes:
+        host: Address to listen on.
+        port: Port to listen on.
+        root: Folder of the bare repositories.
+        user: User name.
+        password: Its password.
+        prefect: Base URL of Prefect's server.
+        prefect_password: Password of its user ``admin``.
+        environment: Environment that a push to main is released to.
+        main: Branch whose pushes are released.
+    """
+
+    host: str
+    port: int
+    root: str
+    user: str
+    password: str
+    prefect: str
+    prefect_password: str
+    environment: str
+    main: str = "main"
+
+    def text(self) -> str:
+        """The file's content."""
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def read(cls, path: Path) -> GitSettings:
+        """Read the file."""
+        return cls(**json.loads(path.read_text()))
