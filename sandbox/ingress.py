@@ -17,7 +17,7 @@ from sandbox import manifest
 from sandbox.daemon import Daemon
 from sandbox.manifest import Manifest
 from sandbox.part import NotReadyError, Part
-from sandbox.world import ENVIRONMENTS, HOST, World
+from sandbox.world import BRIDGE_ADDRESS, ENVIRONMENTS, HOST, World
 
 CLASS = "traefik"
 """Name of the IngressClass that charts ask for."""
@@ -28,6 +28,8 @@ PROBE_HOST = "ready.ingress.localhost"
 _DAEMON = "traefik"
 _SECONDS = 1.0
 _TOKEN_SECONDS = 365 * 24 * 3600
+# A header such as X_Forwarded_For would pass for Traefik's own X-Forwarded-For in many a backend.
+_STRICT = {"aliasHeadersStrategy": "delete"}
 _LABELS = {"app.kubernetes.io/part-of": "symphony"}
 
 
@@ -57,7 +59,12 @@ class Ingress(Part):
             old.unlink()
         path = world.write(folder / f"traefik-{mark}.yaml", content)
         program = Path(sys.executable).parent / "traefik"
-        environment = {"KUBECONFIG": str(kubeconfig), "GOGC": "50", "GOMEMLIMIT": "128MiB"}
+        environment = {
+            "KUBECONFIG": str(kubeconfig),
+            "NO_PROXY": f"{HOST},localhost,{BRIDGE_ADDRESS}",
+            "GOGC": "50",
+            "GOMEMLIMIT": "128MiB",
+        }
         Daemon(_DAEMON, (program, f"--configfile={path}"), env=environment).start(world)
 
     def check(self, world: World) -> None:
@@ -79,11 +86,11 @@ def settings(world: World) -> dict[str, Any]:
     return {
         "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
         "entryPoints": {
-            "web": {"address": f"{HOST}:{world.ports.ingress}"},
-            "ping": {"address": f"{HOST}:{world.ports.ingress_ping}"},
+            "web": {"address": f"{HOST}:{world.ports.ingress}", "http": _STRICT},
+            "ping": {"address": f"{HOST}:{world.ports.ingress_ping}", "http": _STRICT},
         },
         "ping": {"entryPoint": "ping"},
-        "log": {"level": "WARN"},
+        "log": {"level": "WARN", "noColor": True},
         "accessLog": {"filePath": str(world.log("ingress-access")), "format": "json"},
         "providers": {
             "kubernetesIngress": {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sandbox.argocd.applications import NAMESPACE
 from sandbox.daemon import Daemon
-from sandbox.world import HOST, World
+from sandbox.world import BRIDGE_ADDRESS, HOST, World
 
 REDIS = "argocd-redis"
 REPO_SERVER = "argocd-repo-server"
@@ -55,7 +55,7 @@ def redis_settings(world: World) -> str:
 def environment(world: World) -> Mapping[str, str]:
     """What every process of Argo CD gets: nothing of it reaches outside the state folder, memory is kept small."""
     home = world.folder("argocd", "home")
-    loopback = f"{HOST},localhost"
+    direct = f"{HOST},localhost,{BRIDGE_ADDRESS}"
     return {
         "KUBECONFIG": str(world.kubeconfig),
         "HOME": str(home),
@@ -70,8 +70,8 @@ def environment(world: World) -> Mapping[str, str]:
         "ARGOCD_RECONCILIATION_TIMEOUT": "120s",
         "REDIS_PASSWORD": world.secret("redis-password"),
         "GIT_TERMINAL_PROMPT": "0",
-        "NO_PROXY": loopback,
-        "no_proxy": loopback,
+        "NO_PROXY": direct,
+        "no_proxy": direct,
         "GOGC": "50",
         "GOMEMLIMIT": "256MiB",
     }
