@@ -16,6 +16,27 @@ class TransientError(SymphonyError):
     """What failed can pass by itself (throttling, a reset connection, a busy lock, a 5xx), so a task may retry it."""
 
 
+class SupersededError(SymphonyError):
+    """The environment has a newer commit already, and an older one never overtakes it; nothing has been changed.
+
+    Attributes:
+        newer: Full id of the commit that is there.
+    """
+
+    def __init__(self, message: str, newer: str) -> None:
+        """Keep which commit was faster."""
+        self.newer = newer
+        super().__init__(message)
+
+
+class DeployError(SymphonyError):
+    """An application did not become healthy; the sentence says which, why, and what was put back."""
+
+
+class SmokeError(SymphonyError):
+    """A URL did not answer as it should; the sentence names each that failed."""
+
+
 class ToolError(SymphonyError):
     """An external tool ended with an exit code that means failure.
 

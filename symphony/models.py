@@ -91,6 +91,44 @@ class UnitResult(Fact):
     seconds: float = 0.0
 
 
+class Desired(Fact):
+    """What an environment's branch says about one application: ``applications/<application>.yaml``.
+
+    Attributes:
+        application: Name in ``symphony.yaml``.
+        environment: Environment it runs in.
+        chart: Folder of its chart on the branch.
+        values: Extra value files, relative to the chart, later ones winning.
+        commit: Commit that was released.
+        repository: Host and repository of its image.
+        digest: The image.
+    """
+
+    application: str
+    environment: str
+    chart: str
+    values: tuple[str, ...] = ()
+    commit: Commit
+    repository: str
+    digest: Digest
+
+
+class Rollout(Fact):
+    """One application as Argo CD rolled it out.
+
+    Attributes:
+        application: Name in ``symphony.yaml``.
+        revision: Revision that Argo CD reports as synced; empty where it was removed.
+        health: Argo CD's word for its health.
+        seconds: From the refresh to Healthy.
+    """
+
+    application: str
+    revision: str = ""
+    health: str = ""
+    seconds: float = 0.0
+
+
 class Deployed(Fact):
     """An environment's desired state, written and rolled out.
 
@@ -100,6 +138,7 @@ class Deployed(Fact):
         revision: Revision that Argo CD reports as synced.
         applications: Applications that this deploy moved.
         seconds: From the commit to Healthy.
+        superseded: Applications left alone, since a newer commit of them is there already.
     """
 
     environment: str
@@ -107,6 +146,7 @@ class Deployed(Fact):
     revision: Commit
     applications: tuple[str, ...]
     seconds: float
+    superseded: tuple[str, ...] = ()
 
 
 class Probe(Fact):

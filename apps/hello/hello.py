@@ -73,7 +73,7 @@ class Handler(BaseHTTPRequestHandler):
     sys_version = ""
     timeout = 30
 
-    def do_GET(self) -> None:  # noqa: N802 - the name http.server calls
+    def do_GET(self) -> None:
         """Answer."""
         path = self.path.partition("?")[0]
         if path == "/":
@@ -87,7 +87,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._send(404, "text/plain", "not found")
 
-    do_HEAD = do_GET  # noqa: N815 - as above
+    do_HEAD = do_GET  # noqa: N815 - the name http.server calls
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the signature of http.server
         """Log requests as one line each, but for the probes, which would drown them."""

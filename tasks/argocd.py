@@ -1,0 +1,138 @@
+"""Argo CD, through its Application resources: asked to look, and judged by what it says afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from symphony.config import Environment
+from tasks.desired import Standing
+from tasks.kubernetes import APPLICATION_SETS, APPLICATIONS, Object, cluster
+
+REFRESH = "argocd.argoproj.io/refresh"
+"""Makes the controller compare at once, with the branch resolved anew; it is taken off together with the answer."""
+_SET_REFRESH = "argocd.argoproj.io/application-set-refresh"
+_SET = "symphony"
+_WRONG = frozenset({"ComparisonError", "InvalidSpecError", "UnknownError"})
+_PASSING = (
+    "code = unavailable",
+    "code = deadlineexceeded",
+    "connection refused",
+    "connection reset",
+    "transport is closing",
+    "i/o timeout",
+    "context deadline exceeded",
+)
+"""Signs of a repo server or remote that is down for a moment."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What an Application says about a commit of the desired state.
+
+    Attributes:
+        state: ``waiting`` for Argo CD to go on by itself; ``stale`` when it must be asked to look again; ``applied``
+            once the cluster has what the commit says, health aside; ``degraded`` when that is unwell; ``live``; or
+            ``failed`` for good.
+        reason: In one clause.
+        revision: The synced revision.
+        since: When the operation that brought it began (RFC 3339); empty where none was needed.
+    """
+
+    state: Literal["waiting", "stale", "applied", "degraded", "live", "failed"]
+    reason: str
+    revision: str = ""
+    since: str = ""
+
+
+def application_name(environment: str, application: str) -> str:
+    """Name of the Application object."""
+    return f"{environment}-{application}"
+
+
+def link(target: Environment, environment: str, application: str) -> str:
+    """Address of an application's page in Argo CD."""
+    url = target.argocd.url.rstrip("/")
+    return f"{url}/applications/{target.argocd.namespace}/{application_name(environment, application)}"
+
+
+def refresh(target: Environment, environment: str, applications: Sequence[str]) -> None:
+    """Make Argo CD compare applications with their branch now; those it does not have yet are passed over.
+
+    Raises:
+        TransientError: The cluster could not be reached.
+    """
+    folder = APPLICATIONS.format(namespace=target.argocd.namespace)
+    for name in applications:
+        path = f"{folder}/{application_name(environment, name)}"
+        cluster(target).merge(path, {"metadata": {"annotations": {REFRESH: "normal"}}})
+
+
+def refresh_set(target: Environment) -> None:
+    """Make the ApplicationSet look for new and removed applications now.
+
+    Raises:
+        TransientError: The cluster could not be reached.
+    """
+    path = f"{APPLICATION_SETS.format(namespace=target.argocd.namespace)}/{_SET}"
+    cluster(target).merge(path, {"metadata": {"annotations": {_SET_REFRESH: "true"}}})
+
+
+def judge(application: Object, stands: Callable[[str], Standing]) -> Judgement:
+    """Read an Application's status, believing nothing that may be older than the question.
+
+    Live is only what is synced to the commit (or a later one that carries it), by an operation that succeeded, with
+    a health that was reconciled after it.
+
+    Args:
+        application: The Application.
+        stands: How a revision stands to the commit that is waited for.
+    """
+    status = application.get("status", {})
+    if REFRESH in application["metadata"].get("annotations", {}):
+        return Judgement("waiting", "Argo CD has not looked yet")
+    if wrong := [one for one in status.get("conditions", []) if one.get("type") in _WRONG]:
+        return _refused(str(wrong[0]["type"]), str(wrong[0].get("message", "")))
+    revision = status.get("sync", {}).get("revision", "")
+    if not revision:
+        return Judgement("waiting", "Argo CD has not compared it yet")
+    stand = stands(revision)
+    if stand == "overtaken":
+        return Judgement("failed", f"the later commit {revision[:12]} of the desired state has it otherwise", revision)
+    if stand == "other":
+        return Judgement("stale", f"Argo CD is still at {revision[:12]}", revision)
+    return _operation(application, revision, stands)
+
+
+def _refused(kind: str, message: str) -> Judgement:
+    said = " ".join(message.split())
+    passing = any(sign in said.lower() for sign in _PASSING)
+    return Judgement("stale" if passing else "failed", f"Argo CD cannot compare it ({kind}: {said})")
+
+
+def _operation(application: Object, revision: str, stands: Callable[[str], Standing]) -> Judgement:
+    """The second half of `judge`: the revision is right; is it applied, and well?"""
+    status = application["status"]
+    operation = status.get("operationState") or {}
+    phase, message = operation.get("phase", ""), " ".join(str(operation.get("message", "")).split())
+    brought = (operation.get("syncResult") or {}).get("revision") or _asked(operation)
+    ours = bool(brought) and stands(brought) == "carries"
+    since = operation.get("startedAt", "") if ours else ""
+    if ours and phase in {"Failed", "Error"}:
+        return Judgement("failed", f"the sync ended as {phase}: {message}", revision)
+    if phase in {"Running", "Terminating"} or "operation" in application:
+        return Judgement("waiting", f"the sync is {phase or 'about to start'}: {message}".rstrip(": "), revision, since)
+    if status["sync"].get("status") != "Synced":
+        if not (application["spec"].get("syncPolicy") or {}).get("automated"):
+            return Judgement("failed", "its auto-sync is off in Argo CD; switch it on and deploy again", revision)
+        return Judgement("waiting", "it is not synced yet", revision, since)
+    if str(status.get("reconciledAt", "")) < str(operation.get("finishedAt", "")):
+        return Judgement("waiting", "its health is not reconciled after the sync yet", revision, since)
+    health = status.get("health", {}).get("status", "Unknown")
+    states: dict[str, Literal["live", "degraded"]] = {"Healthy": "live", "Degraded": "degraded"}
+    return Judgement(states.get(health, "applied"), f"it is synced, and its health is {health}", revision, since)
+
+
+def _asked(operation: Object) -> str:
+    return str(((operation.get("operation") or {}).get("sync") or {}).get("revision", ""))

@@ -1,0 +1,121 @@
+"""Helm: a chart made whole, and rendered as Argo CD will render it, before anything is written."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from prefect import task
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from symphony.errors import BadInputError, ToolError
+from symphony.models import Desired
+from symphony.tool import run
+from tasks.retry import ONCE
+
+_PLACE = re.compile(r"[\w.-]+/(?:charts/[\w.-]+/)*(?:templates/[\w./-]+|values[\w.-]*)(?::\d+(?::\d+)?)?")
+_LOCAL = "file://"
+_SECONDS = 60
+
+
+def vendor(tree: Path, chart: str, target: Path) -> Path:
+    """Copy a chart with its dependencies unpacked below ``charts/``, so that it renders without the network.
+
+    Args:
+        tree: Root of the repository that holds it.
+        chart: Its folder in the repository.
+        target: Folder that becomes the copy.
+
+    Returns:
+        The copy.
+
+    Raises:
+        BadInputError: No chart is there, it has a symbolic link, or a dependency is not a ``file://`` one inside the
+            repository.
+    """
+    source = tree / chart
+    about = _chart(source, chart)
+    for path in source.rglob("*"):
+        if path.is_symlink():
+            raise BadInputError(
+                f"The chart {chart} has the symbolic link {path.relative_to(source)}; put the file there instead."
+            )
+    shutil.copytree(source, target)
+    for dependency in about.get("dependencies") or []:
+        name, address = str(dependency.get("name", "")), str(dependency.get("repository", ""))
+        beside = (source / address.removeprefix(_LOCAL)).resolve()
+        if not address.startswith(_LOCAL) or not beside.is_relative_to(tree.resolve()):
+            raise BadInputError(
+                f"The chart {chart} depends on {name!r} from {address!r}; only charts of this repository are taken, "
+                "named like file://../service. Copy the chart into the repository."
+            )
+        if PurePosixPath(name).name != name or not name:
+            raise BadInputError(f"The chart {chart} has a dependency with the name {name!r}, which is none.")
+        shutil.rmtree(target / "charts" / name, ignore_errors=True)
+        vendor(tree, beside.relative_to(tree.resolve()).as_posix(), target / "charts" / name)
+    return target
+
+
+def value_files(tree: Path, chart: str, environment: str) -> tuple[str, ...]:
+    """Value files beside the chart's own that count in an environment, relative to the chart."""
+    name = f"values.{environment}.yaml"
+    return (name,) if (tree / chart / name).is_file() else ()
+
+
+@task(name="render", task_run_name="render {desired.application}", **ONCE)
+def render(desired: Desired, root: Path, namespace: str) -> str:
+    """Render an application's chart with the very values that Argo CD will use.
+
+    Args:
+        desired: What the environment's branch is going to say about it.
+        root: Folder laid out as the branch will be: the vendored chart, and ``applications/<application>.yaml``.
+        namespace: Namespace it goes to.
+
+    Returns:
+        The manifests, as YAML.
+
+    Raises:
+        BadInputError: The chart does not render; the sentence names chart, place and reason.
+    """
+    values = [f"{desired.chart}/{name}" for name in desired.values] + [f"applications/{desired.application}.yaml"]
+    files = [argument for name in values for argument in ("--values", name)]
+    release = [desired.application, desired.chart, "--namespace", namespace, "--include-crds"]
+    try:
+        manifests = run(["helm", "template", *release, *files], cwd=root, limit=_SECONDS).stdout
+    except ToolError as error:
+        raise BadInputError(_why(desired, error.output)) from error
+    try:
+        objects = [one for one in YAML(typ="safe", pure=True).load_all(manifests) if one]
+    except YAMLError as error:
+        raise BadInputError(_why(desired, f"it gives no YAML: {error}")) from error
+    if not objects:
+        raise BadInputError(_why(desired, "it gives no object at all"))
+    return manifests
+
+
+def _why(desired: Desired, said: str) -> str:
+    """One sentence out of what helm wrote."""
+    place = _PLACE.search(said)
+    reason = " ".join(said.replace("Error: ", "").replace("Use --debug flag to render out invalid YAML", "").split())
+    where = f" in {place.group()}" if place else ""
+    return (
+        f"The chart {desired.chart} of {desired.application} does not render for {desired.environment}{where}: "
+        f"{reason.rstrip('.')}. Nothing has been deployed; correct the chart or its values and push."
+    )
+
+
+def _chart(source: Path, chart: str) -> dict[str, Any]:
+    try:
+        about = YAML(typ="safe", pure=True).load((source / "Chart.yaml").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInputError(
+            f"There is no chart at {chart}: its Chart.yaml is missing; correct `chart` in symphony.yaml."
+        ) from error
+    except YAMLError as error:
+        raise BadInputError(f"{chart}/Chart.yaml is no YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(about, dict):
+        raise BadInputError(f"{chart}/Chart.yaml is empty; it needs apiVersion, name and version.")
+    return about
