@@ -1,0 +1,16 @@
+"""``python -m deployments``: what `symphony deploy-flows` does, for processes that may not import this package."""
+
+from __future__ import annotations
+
+import sys
+
+from deployments.apply import deploy_flows
+from symphony.errors import BadInputError, SymphonyError
+
+if __name__ == "__main__":
+    try:
+        done = deploy_flows()
+    except SymphonyError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(2 if isinstance(error, BadInputError) else 1)
+    sys.stdout.write(f"{len(done.changed)} of {len(done.deployments)} deployments changed in {done.seconds:.1f} s\n")

@@ -1,0 +1,103 @@
+"""Putting the whole list onto a Prefect server: work pool, queues, limits, blocks, deployments. Safe to repeat."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deployments.listing import Declared, read
+from deployments.server import Server, fingerprint
+from symphony.config import Configuration, load
+from symphony.errors import BadInputError
+
+ROOT = Path(__file__).resolve().parents[1]
+"""Folder with this project's ``prefect.yaml`` and ``symphony.yaml``."""
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What a call did.
+
+    Attributes:
+        deployments: Whole names of all deployments asked for.
+        changed: Those that were put onto the server; empty where it had them all as they should be.
+        version: The fingerprint that they carry.
+        seconds: Wall time.
+    """
+
+    deployments: tuple[str, ...]
+    changed: tuple[str, ...]
+    version: str
+    seconds: float
+
+
+def deploy_flows(
+    root: Path = ROOT,
+    environments: Sequence[str] = (),
+    *,
+    force: bool = False,
+    report: Callable[[str], None] = lambda _: None,
+) -> Applied:
+    """Put everything that the flows need onto the server that ``PREFECT_API_URL`` names.
+
+    Args:
+        root: Folder with ``prefect.yaml`` and ``symphony.yaml``.
+        environments: Deploy for these alone; for all by default.
+        force: Also where the server seems to have it all.
+        report: Called with each deployment's whole name as it is put there.
+
+    Raises:
+        BadInputError: The list is wrong, an environment is unknown, or no server is named.
+        TransientError: The server does not answer.
+    """
+    started = time.monotonic()
+    configuration = load(root / "symphony.yaml")
+    declared = chosen(read(root / "prefect.yaml"), configuration, environments)
+    version = fingerprint(root, declared)
+    server = Server.named()
+    before = {} if force else server.versions()
+    changed = [one for one in declared if before.get(one.full_name) != version]
+    if changed:
+        from deployments.prefect_api import put  # noqa: PLC0415 - a warm check must not load Prefect
+
+        put(configuration, changed, version, report)
+    return Applied(
+        deployments=tuple(one.full_name for one in declared),
+        changed=tuple(one.full_name for one in changed),
+        version=version,
+        seconds=time.monotonic() - started,
+    )
+
+
+def chosen(
+    declared: Sequence[Declared], configuration: Configuration, environments: Sequence[str]
+) -> tuple[Declared, ...]:
+    """The deployments of some environments, each checked against ``symphony.yaml``.
+
+    Raises:
+        BadInputError: An environment is unknown, here or in the list.
+    """
+    known = ", ".join(configuration.environments)
+    for name in environments:
+        if name not in configuration.environments:
+            raise BadInputError(f"The environment {name!r} is not in symphony.yaml; there are: {known}.")
+    for one in declared:
+        if one.parameters.get("environment", one.name) not in configuration.environments:
+            raise BadInputError(f"prefect.yaml deploys {one.full_name} for an unknown environment; there are: {known}.")
+    return tuple(one for one in declared if not environments or one.parameters.get("environment") in environments)
+
+
+def flow_of(one: Declared) -> object:
+    """Import the flow of an entrypoint.
+
+    Raises:
+        BadInputError: The module or the flow in it does not exist.
+    """
+    module, _, name = one.entrypoint.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise BadInputError(f"prefect.yaml names {one.entrypoint}, which cannot be imported: {error}.") from error

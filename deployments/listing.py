@@ -1,0 +1,116 @@
+"""``prefect.yaml``, typed: the one list of deployments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from symphony.config import Name
+from symphony.errors import BadInputError
+
+Module = Annotated[str, StringConstraints(pattern=r"^flows\.[a-z_]+\.[a-z_]+$")]
+"""A flow by the module that every worker can import, so that nothing has to be pulled."""
+
+
+class Entry(BaseModel):
+    """A frozen section that refuses what this project does not apply, so that nothing is left out in silence."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class WorkPool(Entry):
+    """Where runs wait for a worker."""
+
+    name: Literal["symphony"]
+    work_queue_name: Literal["deploy", "check"]
+    job_variables: dict[str, Any] = Field(default_factory=dict)
+
+
+class Concurrency(Entry):
+    """How many runs at once, and what becomes of one more."""
+
+    limit: int = Field(ge=1)
+    collision_strategy: Literal["ENQUEUE", "CANCEL_NEW"] = "ENQUEUE"
+
+
+class Declared(Entry):
+    """One deployment, as Prefect's own ``prefect deploy`` reads it.
+
+    Attributes:
+        name: The environment; with the flow's name it makes the whole name, such as ``release/dev``.
+        concurrency: None where runs need not wait for each other.
+    """
+
+    name: Name
+    entrypoint: Module
+    description: str = Field(min_length=20)
+    tags: tuple[str, ...]
+    parameters: dict[str, Any]
+    work_pool: WorkPool
+    enforce_parameter_schema: Literal[True]
+    concurrency: Concurrency | None = Field(default=None, validation_alias="concurrency_limit")
+
+    @property
+    def flow(self) -> str:
+        """Name of the flow, which is its function's."""
+        return self.entrypoint.rpartition(".")[2]
+
+    @property
+    def full_name(self) -> str:
+        """Flow and deployment, as Prefect writes it."""
+        return f"{self.flow}/{self.name}"
+
+
+class Listing(BaseModel):
+    """The part of ``prefect.yaml`` that says what is deployed; ``definitions`` holds only what repeats."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    prefect_version: str = Field(validation_alias="prefect-version")
+    pull: tuple[()] = ()
+    definitions: dict[str, Any] = Field(default_factory=dict)
+    deployments: tuple[Declared, ...] = Field(min_length=1)
+
+
+def read(path: Path) -> tuple[Declared, ...]:
+    """Read the list.
+
+    Args:
+        path: ``prefect.yaml``.
+
+    Returns:
+        The deployments, in the order they are written.
+
+    Raises:
+        BadInputError: The file is missing, is no YAML, or holds what this project does not apply.
+    """
+    try:
+        data = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInputError(f"{path} cannot be read: {error.strerror}; it lists what to deploy.") from error
+    except YAMLError as error:
+        raise BadInputError(f"{path.name} is no YAML: {' '.join(str(error).split())}") from error
+    try:
+        declared = Listing.model_validate(data).deployments
+    except ValidationError as error:
+        mistakes = "\n".join(f"  {_place(data, one['loc'])}: {one['msg']}" for one in error.errors(include_url=False))
+        raise BadInputError(f"{path.name} has {error.error_count()} mistakes:\n{mistakes}") from error
+    names = [one.full_name for one in declared]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise BadInputError(f"{path.name} declares {', '.join(twice)} more than once; remove what is double.")
+    return declared
+
+
+def _place(data: Any, place: tuple[int | str, ...]) -> str:
+    """Where a mistake is, with the deployment's name instead of its number."""
+    parts = [str(part) for part in place]
+    if len(place) > 1 and place[0] == "deployments" and isinstance(place[1], int):
+        entry = data["deployments"][place[1]]
+        if isinstance(entry, dict):
+            parts[1] = f"{entry.get('entrypoint', '?')} → {entry.get('name', place[1])}"
+    return " ".join(parts) or "the file"

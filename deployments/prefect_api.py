@@ -1,0 +1,69 @@
+"""The side of `deployments.apply` that speaks through Prefect's own client; importing it loads Prefect."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import cast
+
+from prefect import Flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.deployments.runner import DeploymentApplyError, RunnerDeployment
+from prefect.types.entrypoint import EntrypointType
+
+from deployments import blocks, pool
+from deployments.apply import flow_of
+from deployments.listing import Declared
+from symphony.config import Configuration
+from symphony.errors import SymphonyError
+
+
+def put(
+    configuration: Configuration, declared: Sequence[Declared], version: str, report: Callable[[str], None]
+) -> None:
+    """Put pool, queues, limits, blocks and deployments onto the server; what flows need comes before the flows.
+
+    Raises:
+        BadInputError: An entrypoint cannot be imported.
+        SymphonyError: The server refuses a deployment.
+    """
+    prepared = [_prepared(one, version) for one in declared]
+    asyncio.run(_ground(configuration))
+    blocks.save(configuration)
+    for one, deployment in zip(declared, prepared, strict=True):
+        try:
+            deployment.apply()
+        except DeploymentApplyError as error:
+            raise SymphonyError(f"The Prefect server refuses the deployment {one.full_name}: {error}") from error
+        report(one.full_name)
+
+
+async def _ground(configuration: Configuration) -> None:
+    async with get_client() as client:
+        await pool.ensure_pool(client)
+        await pool.ensure_limits(client, configuration)
+
+
+def _prepared(one: Declared, version: str) -> RunnerDeployment:
+    flow = cast("Flow[..., object]", flow_of(one))
+    limit = None
+    if one.concurrency:
+        strategy = ConcurrencyLimitStrategy(one.concurrency.collision_strategy)
+        limit = ConcurrencyLimitConfig(limit=one.concurrency.limit, collision_strategy=strategy)
+    return cast(
+        "RunnerDeployment",
+        flow.to_deployment(
+            one.name,
+            description=one.description,
+            tags=list(one.tags),
+            version=version,
+            parameters=one.parameters,
+            concurrency_limit=limit,
+            enforce_parameter_schema=one.enforce_parameter_schema,
+            work_pool_name=one.work_pool.name,
+            work_queue_name=one.work_pool.work_queue_name,
+            job_variables=one.work_pool.job_variables,
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        ),
+    )
