@@ -76,7 +76,7 @@ def content_tag(name: str, context: Path, application: Application) -> str:
     text = dockerfile.read_text(encoding="utf-8")
     total = hashlib.sha256()
     with docker_client() as engine:
-        bases = {base: _identity(engine, base) for base in _bases(text, application.build_args)}
+        bases = {base: _identity(engine, base) for base in bases_of(text, application.build_args)}
     parts = {"dockerfile": text, "arguments": application.build_args, "bases": bases}
     total.update(json.dumps(parts, sort_keys=True).encode())
     for path in _context_files(context, application.dockerfile):
@@ -235,7 +235,7 @@ def _context_files(context: Path, dockerfile: str) -> list[str]:
     return sorted(path for path in paths if not (context / path).is_dir() or (context / path).is_symlink())
 
 
-def _bases(dockerfile: str, arguments: dict[str, str]) -> list[str]:
+def bases_of(dockerfile: str, arguments: dict[str, str]) -> list[str]:
     """Images that the Dockerfile's stages begin from, arguments filled in; stages of its own are none."""
     known, stages, found = dict[str, str](), {"scratch"}, list[str]()
     for line in dockerfile.splitlines():
