@@ -1,4 +1,4 @@
-"""What runs on, is mounted in and is plugged into the machine: compared before and after, to show that nothing stays."""
+"""What runs, is mounted and is plugged in on the machine: compared before and after, to show that nothing stays."""
 
 from __future__ import annotations
 
@@ -47,7 +47,10 @@ _SYSCTLS = (
     "vm/overcommit_memory",
     "vm/panic_on_oom",
 )
-_OWN_TABLES = ("iptables", "ip6tables")
+_PROGRAMS = ("iptables", "ip6tables")
+_IPTABLES = frozenset(
+    f"table {family} {name}" for family in ("ip", "ip6") for name in ("filter", "mangle", "nat", "raw", "security")
+)
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def take(world: World) -> Footprint:
         mounts=frozenset(mounts(Path("/proc/self/mountinfo").read_text())),
         interfaces=frozenset(path.name for path in Path("/sys/class/net").iterdir() if path.is_dir()),
         namespaces=frozenset(_namespaces()),
-        rules=frozenset(line for program in _OWN_TABLES for line in rules(program, _output(world, f"{program}-save"))),
+        rules=frozenset(line for program in _PROGRAMS for line in rules(program, _output(world, f"{program}-save"))),
         nftables=frozenset(nftables(_output(world, "nft", "list", "ruleset"))),
         cgroups=frozenset(str(path) for path in _folders(_CGROUPS)),
         paths=frozenset(str(path) for root in _WATCHED for path in (root, *root.rglob("*")) if path.exists()),
@@ -132,7 +135,7 @@ def nftables(ruleset: str) -> Iterator[str]:
             table, chain = line.removesuffix(" {"), ""
         elif line.startswith("chain "):
             chain = line.removesuffix(" {").removeprefix("chain ")
-        elif line and line != "}" and not table.startswith(("table ip ", "table ip6 ")):
+        elif line and line != "}" and table not in _IPTABLES:
             yield f"{table} {chain} {line}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -110,6 +111,7 @@ class KubernetesPart(Part):
         self._start_after_api(layout, [kubelet.kubelet(layout), proxy.kube_proxy(layout)])
 
     def _start_control_loops(self, layout: Layout) -> None:
+        importlib.import_module("kubernetes")  # takes seconds on a busy machine, which the API server needs anyway
         self._start_after_api(
             layout, [control_plane.controller_manager(layout), control_plane.scheduler(layout), dns.coredns(layout)]
         )
