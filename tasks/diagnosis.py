@@ -1,249 +1,106 @@
-"""Why an application does not come up: what its new pods say about themselves, as facts and as a page for people."""
+"""What went wrong in Terragrunt or tofu, told in one sentence, and whether it can pass by itself."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Sequence
 
-from symphony.config import Environment
-from symphony.models import Fact
-from tasks.artifacts import escape, fence
-from tasks.kubernetes import DEPLOYMENTS, EVENTS, PODS, REPLICA_SETS, Cluster, Object
+from symphony.errors import SymphonyError, TransientError
 
-_LOG_LINES = 20
-_EVENTS = 12
-_PODS = 5
-_RESTARTS = 2
-"""A container that ended badly this often crashes, also while it is up again for a moment."""
-_CRASH = "CrashLoopBackOff"
-_UNPULLABLE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
-_UNSTARTABLE = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
-_HASH = "pod-template-hash"
-_REVISION = "deployment.kubernetes.io/revision"
-
-
-class Fault(Fact):
-    """What is wrong with one container, as the kubelet tells it.
-
-    Attributes:
-        pod: Name of the pod.
-        container: Name of the container.
-        reason: Kubernetes' word, such as ``CrashLoopBackOff``.
-        message: What was said besides.
-        exit_code: How it ended last; None where it never ran.
-        restarts: How often it was started again.
-        log: Its last lines.
-    """
-
-    pod: str
-    container: str
-    reason: str
-    message: str = ""
-    exit_code: int | None = None
-    restarts: int = 0
-    log: tuple[str, ...] = ()
-
-    @property
-    def sentence(self) -> str:
-        """The fault in one clause, with the last line that the container wrote."""
-        if self.reason in _UNPULLABLE:
-            return f"the image of container {self.container} cannot be pulled ({self.reason}: {self.message})"
-        if self.exit_code is None:
-            return f"container {self.container} does not start ({self.reason}: {self.message})"
-        ended = f"container {self.container} ended with exit code {self.exit_code} ({self.reason}"
-        times = f", {self.restarts} restart{'s' * (self.restarts != 1)})"
-        last = next((line for line in reversed(self.log) if line.strip()), "")
-        return f"{ended}{times}" + (f"; its last log line: {last.strip()}" if last else "; it logged nothing")
+_LENGTH = 1200
+_BOX = re.compile(r"^[╷│╵]\s?")
+_LOG = re.compile(r"^(ERRO|WARN|INFO)\[\d+\]\s?")
+_ADVICE = ("Suggested fixes", "error occurred", "errors occurred")
+_BEGUN = re.compile(r": (Creating|Modifying|Destroying)\.\.\.")
+_LOCK_FIELD = re.compile(r"^\s*(ID|Who|Created|Operation):\s+(.+?)\s*$", re.MULTILINE)
+_PASSING = re.compile(
+    r"throttl|rate exceeded|requestlimitexceeded|toomanyrequests|slowdown"
+    r"|serviceunavailable|internalerror|internalfailure|internalservererror"
+    r"|status ?code: 5\d\d|unexpected eof|connection (refused|reset)|broken pipe|i/o timeout|tls handshake timeout"
+    r"|no such host|temporary failure in name resolution|context deadline exceeded|client\.timeout exceeded",
+    re.IGNORECASE,
+)
 
 
-class Diagnosis(Fact):
-    """Why one application did not become healthy.
-
-    Attributes:
-        application: Its name.
-        reason: What ended the wait, in one clause.
-        faults: What is wrong with its containers.
-        pending: Why pods have no node, as the scheduler says.
-        conditions: Conditions of its Deployment that are not as they should be.
-        events: Warnings about its objects, newest last.
-    """
-
-    application: str
-    reason: str
-    faults: tuple[Fault, ...] = ()
-    pending: tuple[str, ...] = ()
-    conditions: tuple[str, ...] = ()
-    events: tuple[str, ...] = ()
-
-    @property
-    def sentence(self) -> str:
-        """The cause in one clause: the container to blame, else the scheduler's word, else what ended the wait."""
-        if self.faults:
-            return self.faults[0].sentence
-        if self.pending:
-            return f"{self.reason}; {self.pending[0]}"
-        return f"{self.reason}; {self.conditions[0]}" if self.conditions else self.reason
-
-    @property
-    def page(self) -> str:
-        """The whole of it as Markdown."""
-        lines = [f"## {self.application}", "", escape(self.reason), ""]
-        for fault in self.faults:
-            code = "never ran" if fault.exit_code is None else f"exit code {fault.exit_code}"
-            lines += [
-                f"**Container {escape(fault.container)}** of pod {escape(fault.pod)}: {escape(fault.reason)}, {code}, "
-                + f"{fault.restarts} restarts. {escape(fault.message)}",
-                "",
-                *(["Its last log lines:", "", fence("\n".join(fault.log)), ""] if fault.log else []),
-            ]
-        for title, found in (
-            ("Waiting for a node", self.pending),
-            ("Deployment", self.conditions),
-            ("Warnings", self.events),
-        ):
-            lines += [f"**{title}**", "", *[f"- {escape(one)}" for one in found], ""] if found else []
-        return "\n".join(lines)
-
-
-def fault_of(pod: Object) -> Fault | None:
-    """The first container of a pod that will not come up by waiting; None where there is none (yet).
-
-    A crash loop is one that the kubelet calls so, or a second bad end: the first may be a dependency that was late.
-    """
-    status = pod.get("status", {})
-    for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
-        waiting = container.get("state", {}).get("waiting") or {}
-        ended = container.get("lastState", {}).get("terminated") or container.get("state", {}).get("terminated") or {}
-        code, restarts = ended.get("exitCode"), container.get("restartCount", 0)
-        reason = waiting.get("reason", "")
-        crashes = reason == _CRASH or (restarts >= _RESTARTS and code not in {None, 0} and not container.get("ready"))
-        if crashes or reason in _UNPULLABLE | _UNSTARTABLE:
-            return Fault(
-                pod=pod["metadata"]["name"],
-                container=container["name"],
-                reason=reason or ended.get("reason", "Error"),
-                message=" ".join(str((ended if crashes else waiting).get("message", "")).split()),
-                exit_code=code if crashes else None,
-                restarts=restarts,
-            )
-    return None
-
-
-def newest_pods(cluster: Cluster, target: Environment, application: str, pods: Iterable[Object]) -> list[Object]:
-    """Those pods that belong to the newest ReplicaSet of the application's Deployments; an old version's do not count.
-
-    Pods of no Deployment (a Job's, a StatefulSet's) count too.
-
-    Raises:
-        TransientError: The cluster could not be reached.
-    """
-    candidates = list(pods)
-    if not any(_HASH in pod["metadata"].get("labels", {}) for pod in candidates):
-        return candidates
-    sets = cluster.objects(_in(REPLICA_SETS, target), labelSelector=selector(application))
-    newest: dict[str, tuple[int, str]] = {}
-    for one in sets:
-        owner = next((ref["uid"] for ref in one["metadata"].get("ownerReferences", [])), one["metadata"]["uid"])
-        revision = int(one["metadata"].get("annotations", {}).get(_REVISION, 0))
-        newest[owner] = max(newest.get(owner, (-1, "")), (revision, one["metadata"]["labels"].get(_HASH, "")))
-    hashes = {found for _, found in newest.values()}
-    return [pod for pod in candidates if pod["metadata"].get("labels", {}).get(_HASH) in {None, *hashes}]
-
-
-def settled(cluster: Cluster, target: Environment, application: str) -> bool:
-    """Whether the Deployment controller has seen the application's Deployments as they are wanted now.
-
-    Raises:
-        TransientError: The cluster could not be reached.
-    """
-    found = cluster.objects(_in(DEPLOYMENTS, target), labelSelector=selector(application))
-    return all(one["status"].get("observedGeneration", 0) >= one["metadata"]["generation"] for one in found)
-
-
-def diagnose(cluster: Cluster, target: Environment, application: str, reason: str) -> Diagnosis:
-    """Gather why an application does not come up.
+def diagnose(doing: str, unit: str, lines: Sequence[str]) -> SymphonyError:
+    """The error for a run of Terragrunt that failed.
 
     Args:
-        cluster: The environment's cluster.
-        target: The environment.
-        application: Its name.
-        reason: What ended the wait, in one clause.
+        doing: What it did, such as ``plan``.
+        unit: The unit's path.
+        lines: Everything it wrote, line by line.
 
-    Raises:
-        TransientError: The cluster could not be reached.
+    Returns:
+        A `TransientError` for throttling, a busy lock, a network that fails or a 5xx, as long as nothing has been
+        changed; a `SymphonyError` for all else. Its sentence holds tofu's own ``Error:`` blocks.
     """
-    every = cluster.objects(_in(PODS, target), labelSelector=selector(application))
-    pods = newest_pods(cluster, target, application, every)
-    faults = [(pod, fault) for pod in pods if (fault := fault_of(pod))][:_PODS]
-    deployments = cluster.objects(_in(DEPLOYMENTS, target), labelSelector=selector(application))
-    names = {one["metadata"]["name"] for one in [*pods, *deployments]}
-    return Diagnosis(
-        application=application,
-        reason=reason,
-        faults=tuple(_with_log(cluster, pod, fault) for pod, fault in faults),
-        pending=tuple(_pending(pods)),
-        conditions=tuple(_conditions(deployments)),
-        events=_warnings(cluster.objects(_in(EVENTS, target), fieldSelector="type=Warning"), names, application),
+    said = complaint(lines)
+    if any(_BEGUN.search(line) for line in lines):
+        return SymphonyError(
+            f"The {doing} of unit {unit} stopped half-way: {said} What was done before it stays and is in the state; "
+            f"correct the cause and start the run again, which plans the rest anew."
+        )
+    if "Error acquiring the state lock" in said:
+        return TransientError(f"The {doing} of unit {unit} waits for a lock: {_lock(lines)}")
+    if "Saved plan is stale" in said:
+        return SymphonyError(
+            f"The {doing} of unit {unit} was refused: its state has moved since the plan; start the run again."
+        )
+    if "Account ID not allowed" in said:
+        return SymphonyError(
+            f"The {doing} of unit {unit} was refused: {said} The credentials belong to another account than env.hcl "
+            f"names; use those of the environment's account."
+        )
+    if _PASSING.search(said):
+        return TransientError(f"The {doing} of unit {unit} did not get through to AWS: {said} Start the run again.")
+    return SymphonyError(f"The {doing} of unit {unit} failed: {said} Correct it and push, or start the run again.")
+
+
+def complaint(lines: Sequence[str]) -> str:
+    """The ``Error:`` blocks of tofu as one line, or else what Terragrunt logged as errors; never empty."""
+    plain = [_BOX.sub("", line.rstrip("\n")) for line in lines]
+    blocks: list[list[str]] = []
+    inside = False
+    for line in plain:
+        if line.startswith("Error: "):
+            blocks.append([])
+            inside = True
+        elif _LOG.match(line) or line.startswith("Warning: "):
+            inside = False
+        if inside:
+            blocks[-1].append(line)
+    told = [" ".join(" ".join(block).split()) for block in blocks] or _logged(plain)
+    text = " ".join(dict.fromkeys(_sentence(part) for part in told if part))
+    if not text:
+        text = _sentence(" ".join(" ".join(plain[-5:]).split()) or "it wrote nothing")
+    return text if len(text) <= _LENGTH else f"{text[:_LENGTH]} …"
+
+
+def _logged(lines: Sequence[str]) -> list[str]:
+    """Terragrunt's own errors: its log lines of that level, and the list that follows them."""
+    found: list[str] = []
+    for line in lines:
+        if (level := _LOG.match(line)) and level[1] == "ERRO":
+            text = line[level.end() :].strip()
+            if not any(advice in text for advice in _ADVICE):
+                found.append(text)
+        elif line.startswith("* "):
+            found.append(line.removeprefix("* "))
+    return found
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
+
+
+def _lock(lines: Sequence[str]) -> str:
+    """Who holds a lock, from the holder's record that tofu prints."""
+    held = dict(reversed(_LOCK_FIELD.findall("\n".join(_BOX.sub("", line.rstrip("\n")) for line in lines))))
+    if not held.get("ID"):
+        return "the state is locked and the lock does not say by whom. Start the run again later."
+    return (
+        f"{held.get('Who', 'somebody')} holds it since {held.get('Created', 'an unknown time')} "
+        f"({held.get('Operation', 'unknown operation')}, lock {held['ID']}). Start the run again when that has ended; "
+        f"if its process is dead, free the lock with `terragrunt force-unlock {held['ID']}` in the unit's folder."
     )
-
-
-def selector(application: str) -> str:
-    """Label selector of an application's objects (Kubernetes' recommended labels)."""
-    return f"app.kubernetes.io/name={application}"
-
-
-def _in(path: str, target: Environment) -> str:
-    return path.format(namespace=target.kubernetes.namespace)
-
-
-def _with_log(cluster: Cluster, pod: Object, fault: Fault) -> Fault:
-    """The log of the container that ended, not of one that starts at this moment."""
-    if fault.exit_code is None:
-        return fault
-    for previous in (True, False):
-        if lines := cluster.log(pod, fault.container, previous=previous, lines=_LOG_LINES):
-            return fault.model_copy(update={"log": tuple(lines)})
-    return fault
-
-
-def _pending(pods: Iterable[Object]) -> list[str]:
-    return [
-        f"pod {pod['metadata']['name']} has no node: {one.get('message', one.get('reason', ''))}"
-        for pod in pods
-        for one in pod.get("status", {}).get("conditions", [])
-        if one["type"] == "PodScheduled" and one["status"] == "False"
-    ]
-
-
-def _conditions(deployments: Iterable[Object]) -> list[str]:
-    good = {"Available": "True", "Progressing": "True", "ReplicaFailure": "False"}
-    return [
-        f"{one['metadata']['name']}: {condition.get('message') or condition.get('reason')}"
-        for one in deployments
-        for condition in one.get("status", {}).get("conditions", [])
-        if good.get(condition["type"], condition["status"]) != condition["status"]
-    ]
-
-
-def _warnings(events: Iterable[Object], names: set[str], application: str) -> tuple[str, ...]:
-    """Of several alike the last, in the order of time."""
-
-    def about(event: Object) -> bool:
-        name = event.get("involvedObject", {}).get("name", "")
-        return name in names or name == application
-
-    found = {
-        f"{event['involvedObject']['kind']} {event['involvedObject']['name']}: {event.get('reason')}: "
-        f"{' '.join(str(event.get('message', '')).split())}": _time(event)
-        for event in events
-        if about(event)
-    }
-    return tuple(sorted(found, key=lambda one: found[one]))[-_EVENTS:]
-
-
-def _time(event: Object) -> str:
-    stamps: Sequence[Any] = (
-        event.get("lastTimestamp"),
-        event.get("eventTime"),
-        event["metadata"].get("creationTimestamp"),
-    )
-    return next((str(one) for one in stamps if one), "")

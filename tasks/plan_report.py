@@ -1,0 +1,102 @@
+"""What people read of a provision run: a table of its units, and a page with every plan."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from symphony.models import UnitPlan, UnitResult
+from tasks.artifacts import escape, fence
+
+_PAGE = 180_000
+_TEXT = 40_000
+_RESOURCES = 200
+
+
+def rows(results: Sequence[UnitResult]) -> list[dict[str, object]]:
+    """One row a unit: its state, what its plan does to how many resources, and how long it took."""
+    return [
+        {
+            "unit": result.unit,
+            "state": result.state,
+            "add": result.plan.count("add") if result.plan else "",
+            "change": result.plan.count("change") if result.plan else "",
+            "replace": result.plan.count("replace") if result.plan else "",
+            "destroy": result.plan.count("destroy") if result.plan else "",
+            "seconds": round(result.seconds, 1),
+            "reason": result.reason,
+        }
+        for result in results
+    ]
+
+
+def summary(results: Sequence[UnitResult], unaffected: int, removed: Sequence[str]) -> str:
+    """The run in a few sentences: how many units ended how, and what it left alone."""
+    states = Counter(result.state for result in results)
+    told = ", ".join(f"{count} {state}" for state, count in states.items()) or "No unit is affected"
+    lines = [f"{told}; {unaffected} not affected." if unaffected else f"{told}."]
+    if removed:
+        names = ", ".join(removed)
+        lines.append(
+            f"No longer in the tree, and not destroyed: {names}. What they made still exists; to destroy it, bring the "
+            f"unit back and run `terragrunt destroy` in its folder."
+        )
+    return "\n\n".join(lines)
+
+
+def page(title: str, results: Sequence[UnitResult], unaffected: int, removed: Sequence[str]) -> str:
+    """The run as Markdown: the summary first, then each unit folded, its whole plan within, cut to a readable size.
+
+    Args:
+        title: Heading.
+        results: What became of each affected unit.
+        unaffected: How many units were left alone.
+        removed: Units that are no longer in the tree.
+    """
+    parts = [f"## {escape(title)}", escape(summary(results, unaffected, removed))]
+    room = _PAGE
+    for result in results:
+        part = _fold(result)
+        if len(part) > room:
+            part = f"- {escape(_headline(result))}; its plan is left out here, since the page is full."
+        room -= len(part)
+        parts.append(part)
+    return "\n\n".join(parts)
+
+
+def _fold(result: UnitResult) -> str:
+    head = escape(_headline(result))
+    inside: list[str] = []
+    if result.reason:
+        inside.append(escape(result.reason))
+    if result.plan and not result.plan.empty:
+        inside += [_resources(result.plan), _text(result.plan)]
+    if not inside:
+        return f"- {head}"
+    return f"<details><summary>{head}</summary>\n\n" + "\n\n".join(inside) + "\n\n</details>"
+
+
+def _headline(result: UnitResult) -> str:
+    plan = result.plan
+    if plan is None or plan.empty:
+        return f"{result.unit}: {result.state}"
+    counts = [f"{count} to {action}" for action in _ORDER if (count := plan.count(action))]
+    return f"{result.unit}: {result.state}, {', '.join(counts) or 'outputs only'}"
+
+
+_ORDER = ("add", "change", "replace", "destroy")
+
+
+def _resources(plan: UnitPlan) -> str:
+    lines = [f"- {change.action} {escape(change.address)}" for change in plan.changes[:_RESOURCES]]
+    if len(plan.changes) > _RESOURCES:
+        lines.append(f"- … and {len(plan.changes) - _RESOURCES} more")
+    lines.extend(f"- output {escape(name)}" for name in plan.outputs)
+    return "\n".join(lines)
+
+
+def _text(plan: UnitPlan) -> str:
+    text = plan.text
+    if len(text) > _TEXT:
+        text = f"{text[:_TEXT]}\n… cut here: the plan has {len(plan.text):,} characters."
+    return fence(text)

@@ -1,0 +1,163 @@
+"""Terragrunt: the state bucket, and planning, applying and asking one unit."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.exceptions import MissingContextError
+from prefect.logging import get_run_logger
+
+from symphony.errors import SymphonyError, ToolError
+from symphony.models import UnitPlan
+from tasks.diagnosis import diagnose
+from tasks.live import Live
+from tasks.plan import read_plan, sensitive_values
+from tasks.retry import TRANSIENT
+from tasks.units import Unit
+
+_PLAN = "symphony.tfplan"
+"""The saved plan's name in the unit's working folder, which the run's checkout takes with it."""
+_MASKS = "symphony.masks.json"
+"""Beside it: the texts in it that no log may show."""
+_LOCK = "-lock-timeout=20s"
+_NO_CHANGE, _CHANGE = 0, 2
+"""Exit codes of ``plan -detailed-exitcode``."""
+
+
+@task(name="bootstrap state", task_run_name="bootstrap state of {live.environment}", **TRANSIENT)
+def bootstrap_state(live: Live, unit: Unit) -> None:
+    """Make the bucket that holds the environment's state; harmless where it exists.
+
+    Args:
+        live: The environment's live folder.
+        unit: Any unit, whose configuration names the bucket.
+
+    Raises:
+        TransientError: AWS was throttling or out of reach.
+        SymphonyError: AWS refused.
+    """
+    _run(live, unit.path, "state bootstrap", "backend", "bootstrap")
+
+
+@task(name="plan unit", task_run_name="plan {unit.path}", **TRANSIENT)
+def plan_unit(live: Live, unit: Unit) -> UnitPlan:
+    """Plan a unit against the real outputs of what it depends on, and save the plan beside it.
+
+    Args:
+        live: The environment's live folder.
+        unit: The unit.
+
+    Returns:
+        The plan, sensitive values masked; empty where nothing would change.
+
+    Raises:
+        TransientError: AWS was throttling or out of reach, or another run holds the unit's lock.
+        SymphonyError: tofu could not plan it; the sentence holds its reason.
+    """
+    started = time.monotonic()
+    args = ("plan", "-no-color", _LOCK, "-compact-warnings", "-detailed-exitcode", f"-out={_PLAN}")
+    code, printed = _run(live, unit.path, "plan", *args, ok=(_NO_CHANGE, _CHANGE))
+    if code == _NO_CHANGE:
+        return UnitPlan(unit=unit.path, seconds=round(time.monotonic() - started, 3))
+    folder = _working_folder(live, unit.path)
+    shown = live.tofu("show", "-json", _PLAN, cwd=folder).stdout
+    masks = folder / _MASKS
+    masks.touch(mode=0o600)
+    masks.write_text(json.dumps(sorted(sensitive_values(unit.path, shown))), encoding="utf-8")
+    plan = read_plan(unit.path, shown, printed, time.monotonic() - started)
+    _log(
+        f"{unit.path}: {plan.count('add')} to add, {plan.count('change')} to change, {plan.count('replace')} to replace, "
+        f"{plan.count('destroy')} to destroy; outputs that change: {', '.join(plan.outputs) or 'none'}."
+    )
+    return plan
+
+
+@task(name="apply unit", task_run_name="apply {unit.path}", **TRANSIENT)
+def apply_unit(live: Live, unit: Unit) -> float:
+    """Apply the plan that `plan_unit` saved, and nothing else.
+
+    Args:
+        live: The environment's live folder.
+        unit: The unit.
+
+    Returns:
+        Seconds it took.
+
+    Raises:
+        TransientError: AWS was out of reach or another run holds the unit's lock, and nothing has been changed.
+        SymphonyError: tofu stopped; the sentence says why, and whether a part of it is done.
+    """
+    started = time.monotonic()
+    masks = _working_folder(live, unit.path) / _MASKS
+    secrets = frozenset(json.loads(masks.read_text(encoding="utf-8")))
+    _run(live, unit.path, "apply", "apply", "-no-color", _LOCK, _PLAN, secrets=secrets, log=True)
+    return round(time.monotonic() - started, 3)
+
+
+@task(name="read outputs", task_run_name="read outputs of {unit.path}", **TRANSIENT)
+def unit_outputs(live: Live, unit: Unit) -> Mapping[str, Any]:
+    """The outputs of an applied unit, those marked as sensitive left out.
+
+    Args:
+        live: The environment's live folder.
+        unit: The unit.
+
+    Raises:
+        TransientError: AWS was throttling or out of reach.
+        SymphonyError: tofu could not read the state.
+    """
+    _, printed = _run(live, unit.path, "output", "output", "-json", "-no-color")
+    # What `init` prints stands before it, where the unit was not initialised yet.
+    start = printed.find("\n{") + 1 if not printed.startswith("{") else 0
+    try:
+        outputs = json.loads(printed[start:] or "{}")
+    except ValueError as error:
+        raise SymphonyError(f"The outputs of unit {unit.path} cannot be read ({error}).") from error
+    return {name: output["value"] for name, output in outputs.items() if not output.get("sensitive")}
+
+
+def _run(  # noqa: PLR0913 - the call's facts, all but the arguments by keyword
+    live: Live,
+    unit: str,
+    doing: str,
+    *args: str,
+    ok: tuple[int, ...] = (0,),
+    secrets: frozenset[str] = frozenset(),
+    log: bool = False,
+) -> tuple[int, str]:
+    """Run Terragrunt in a unit; exit code and standard output, or the diagnosis as an error."""
+    lines: list[str] = []
+
+    def take(line: str) -> None:
+        lines.append(line)
+        if log and line.strip():
+            _log(line)
+
+    try:
+        finished = live.terragrunt(*args, unit=unit, ok=ok, secrets=secrets, on_line=take)
+    except ToolError as error:
+        if error.code < 0:
+            raise SymphonyError(f"The {doing} of unit {unit} was cut off: {error} Start the run again.") from error
+        raise diagnose(doing, unit, [line.replace(f"{live.tree}/", "") for line in lines]) from error
+    return finished.code, finished.stdout
+
+
+def _working_folder(live: Live, unit: str) -> Path:
+    """The folder that holds the saved plan: in Terragrunt's cache, or the unit's own where it has no source."""
+    folder = live.folder / unit
+    for place in (folder, *sorted(folder.glob(".terragrunt-cache/**/"))):
+        if (place / _PLAN).is_file():
+            return place
+    raise SymphonyError(f"The saved plan of unit {unit} is gone from its working folder; start the run again.")
+
+
+def _log(line: str) -> None:
+    try:
+        get_run_logger().info(line)
+    except MissingContextError:
+        return
