@@ -10,6 +10,7 @@ from typing import ClassVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sandbox.aws import credentials
+from sandbox.aws.client import client
 from sandbox.aws.settings import AwsSettings
 from sandbox.daemon import Daemon
 from sandbox.part import NotReadyError, Part
@@ -57,7 +58,7 @@ class Aws(Part):
             NotReadyError: It does not answer, or as another account.
         """
         try:
-            account = credentials.client(world, "sts", retries=0).get_caller_identity()["Account"]
+            account = client(world, "sts", retries=0).get_caller_identity()["Account"]
         except (BotoCoreError, ClientError, OSError) as error:
             raise NotReadyError(f"the AWS API does not answer on {world.aws_endpoint} ({error})") from error
         if account != ACCOUNT:

@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from sandbox.git.settings import GitSettings
 
@@ -88,7 +89,16 @@ async def _backend(settings: GitSettings, request: Request, path: str) -> Respon
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
         await _finish(process, feeding)
         return PlainTextResponse("git http-backend failed; the sandbox's log of git says why.\n", 500)
-    return StreamingResponse(_body(process, feeding), status, answer_headers)
+    return _Answer(_body(process, feeding), status, answer_headers)
+
+
+class _Answer(StreamingResponse):
+    """An answer that may begin while the request is still read: Starlette's own would take chunks of it away."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it, and leave the receiving to `_feed`."""
+        del scope, receive
+        await self.stream_response(send)
 
 
 async def _feed(request: Request, process: asyncio.subprocess.Process) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import tempfile
@@ -72,10 +71,11 @@ def configure(world: World, settings: Path, imports: Path) -> None:
         tool.run([world.tool("git"), f"--git-dir={bare}", "config", name, value], limit=10)
     for name in HOOKS:
         text = (
-            f"#!{sys.executable}\n"
+            # Isolated, the standard library alone: it starts at once.
+            f"#!{sys.executable} -IS\n"
             f"import sys\nfrom pathlib import Path\nsys.path.insert(0, {str(imports)!r})\n"
             f"from sandbox.git.hook import main\nsys.exit(main({name!r}, Path({str(settings)!r})))\n"
         )
         world.write(bare / "hooks" / name, text, mode=0o700)
     for sample in (bare / "hooks").glob("*.sample"):
-        os.unlink(sample)  # noqa: PTH108 - a Path of glob
+        sample.unlink()
