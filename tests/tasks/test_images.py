@@ -102,7 +102,8 @@ def test_a_base_image_that_is_nowhere_is_named(context: Path) -> None:
 
 
 def test_bases_are_filled_in_from_arguments_and_own_stages_are_none() -> None:
-    text = "ARG BASE=a:1\nARG TOOL\nFROM --platform=linux/amd64 $BASE AS build\nFROM ${TOOL} as tool\nFROM build\nFROM scratch\n"
+    text = "ARG BASE=a:1\nARG TOOL\nFROM --platform=linux/amd64 $BASE AS build\n"
+    text += "FROM ${TOOL} as tool\nFROM build\nFROM scratch\n"
     assert bases_of(text, {"TOOL": "t:2"}) == ["a:1", "t:2"]
 
 

@@ -1,0 +1,1 @@
+"""Measurements against the raw tools, as ratios in one run."""

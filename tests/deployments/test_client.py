@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from deployments.client import PrefectApi
+from symphony.errors import BadInputError, SymphonyError
+
+
+def api(answer: Callable[[httpx.Request], httpx.Response]) -> PrefectApi:
+    made = PrefectApi("http://prefect.test/api/", "admin:secret")
+    made._http = httpx.Client(  # noqa: SLF001 - the wire is replaced, nothing else
+        base_url=made.url, auth=("admin", "secret"), transport=httpx.MockTransport(answer)
+    )
+    return made
+
+
+def run(state: str = "RUNNING", **more: Any) -> dict[str, Any]:
+    return {
+        "id": "r1",
+        "name": "release",
+        "state_type": state,
+        "state_name": state.title(),
+        "state": {"message": "why"},
+        **more,
+    }
+
+
+def test_a_run_is_started_with_its_key_and_the_credentials() -> None:
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json={"id": "d1"} if request.method == "GET" else run())
+
+    started = api(answer).start("release", "dev", {"commit": "main"}, "key-1")
+    assert started.id == "r1"
+    assert seen[0].url.path == "/api/deployments/name/release/dev"
+    assert json.loads(seen[1].content)["idempotency_key"] == "key-1"
+    assert seen[1].headers["authorization"].startswith("Basic ")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "said"),
+    [
+        (401, BadInputError, "refuses the credentials"),
+        (404, BadInputError, "does not know the deployment release/nowhere"),
+        (422, BadInputError, "refuses GET"),
+        (503, SymphonyError, "failed on GET .* with status 503"),
+    ],
+)
+def test_each_refusal_is_one_sentence(status: int, kind: type[Exception], said: str) -> None:
+    with pytest.raises(kind, match=said):
+        api(lambda _: httpx.Response(status)).start("release", "nowhere", {})
+
+
+def test_a_server_that_does_not_answer_is_asked_again_and_then_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PrefectApi._send.retry, "stop", lambda state: state.attempt_number >= 3)  # type: ignore[attr-defined]  # noqa: SLF001
+    monkeypatch.setattr(PrefectApi._send.retry, "sleep", lambda _: None)  # type: ignore[attr-defined]  # noqa: SLF001
+    tries: list[int] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        tries.append(1)
+        raise httpx.ConnectError("refused", request=request)
+
+    with pytest.raises(SymphonyError, match=r"http://prefect\.test/api does not answer"):
+        api(answer).run("r1")
+    assert len(tries) == 3
+
+
+def test_a_run_is_followed_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deployments.client._POLL_SECONDS", 0)
+    states = iter(["PENDING", "RUNNING", "COMPLETED"])
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json=[] if request.url.path.endswith("filter") else run(next(states)))
+
+    assert [now.state_type for now, _ in api(answer).follow("r1")] == ["PENDING", "RUNNING", "COMPLETED"]
+
+
+def test_a_run_is_found_by_its_key_and_its_page_by_the_artifacts_key() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.content)
+        if request.url.path.endswith("artifacts/filter"):
+            return httpx.Response(
+                200, json=[{"data": "# page"}] if body["artifacts"]["key"]["any_"] == ["release-dev"] else []
+            )
+        return httpx.Response(200, json=[run()] if body["flow_runs"]["idempotency_key"]["any_"] == ["here"] else [])
+
+    client = api(answer)
+    assert client.find("nowhere") is None
+    found = client.find("here")
+    assert found is not None
+    assert client.artifact(found.id, "release-dev") == "# page"
+    assert client.artifact(found.id, "other") is None
+    assert client.link("r1") == "http://prefect.test/runs/flow-run/r1"
+    assert found.message == "why"
