@@ -26,6 +26,19 @@ from tasks.terragrunt import apply_unit, bootstrap_state, plan_unit
 from tasks.units import Unit, affected, find_units, layers, removed
 
 
+class ProvisionError(SymphonyError):
+    """Units failed or wait for approval, after all that could be done was done.
+
+    Attributes:
+        results: What became of every affected unit.
+    """
+
+    def __init__(self, message: str, results: Sequence[UnitResult]) -> None:
+        """Keep the results, so that a release's record tells what was applied all the same."""
+        self.results = tuple(results)
+        super().__init__(message)
+
+
 @flow(name="provision", flow_run_name=run_name("provision"), task_runner=ThreadPoolTaskRunner(max_workers=64))  # type: ignore[arg-type]
 def provision(
     environment: Name,
@@ -61,7 +74,7 @@ def provision_change(change: Change, *, everything: bool = False, approved_by: s
 
     Raises:
         BadInputError: The units cannot be read.
-        SymphonyError: A unit failed, or changes to a protected environment are not approved; raised after all that
+        ProvisionError: A unit failed, or changes to a protected environment are not approved; raised after all that
             could be done was done.
     """
     live = live_of(change)
@@ -77,7 +90,7 @@ def provision_change(change: Change, *, everything: bool = False, approved_by: s
     for layer in layers(chosen):
         results |= _layer(live, layer, results, limit, may_apply=may_apply)
     _report(change, tuple(results.values()), len(units) - len(chosen), gone)
-    _raise_for(change, results.values())
+    _raise_for(change, tuple(results.values()))
     return tuple(results.values())
 
 
@@ -140,7 +153,7 @@ def _report(change: Change, results: Sequence[UnitResult], unaffected: int, gone
         markdown(key_of("plans", change.environment), plan_report.page(title, results, unaffected, gone), title)
 
 
-def _raise_for(change: Change, results: Iterable[UnitResult]) -> None:
+def _raise_for(change: Change, results: Sequence[UnitResult]) -> None:
     by_state: dict[str, list[UnitResult]] = {}
     for result in results:
         by_state.setdefault(result.state, []).append(result)
@@ -149,10 +162,11 @@ def _raise_for(change: Change, results: Iterable[UnitResult]) -> None:
     if failed := by_state.get("failed"):
         names = ", ".join(result.unit for result in failed)
         reasons = " ".join(result.reason for result in failed)
-        raise SymphonyError(f"Units of {change.environment} failed: {names}. {reasons}{waiting}")
+        raise ProvisionError(f"Units of {change.environment} failed: {names}. {reasons}{waiting}", results)
     if planned := by_state.get("planned"):
         names = ", ".join(result.unit for result in planned)
-        raise SymphonyError(
+        raise ProvisionError(
             f"The environment {change.environment!r} is protected and the plans of {names} are not approved; read "
-            f"them, then start the run again with approved_by set to who approves.{waiting}"
+            f"them, then start the run again with approved_by set to who approves.{waiting}",
+            results,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -45,6 +45,8 @@ class Image(Fact):
 
 
 Action = Literal["add", "change", "replace", "destroy"]
+ACTIONS: tuple[Action, ...] = get_args(Action)
+"""All of them, in the order people read them."""
 
 
 class ResourceChange(Fact):

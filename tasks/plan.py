@@ -21,9 +21,7 @@ _ACTIONS: dict[tuple[str, ...], Action] = {
 }
 _MASK = "(sensitive value)"
 _SHORTEST = 3
-_BEGIN = re.compile(
-    r"^(OpenTofu|Terraform) will perform|^Changes to Outputs:|^(OpenTofu|Terraform) detected", re.MULTILINE
-)
+_BEGIN = re.compile(r"^(OpenTofu|Terraform) (will perform|detected)|^Changes to Outputs:", re.MULTILINE)
 _END = re.compile(r"^─{10,}|^Saved the plan to:|^Warning: ", re.MULTILINE)
 
 
@@ -91,12 +89,13 @@ def mask(text: str, values: Collection[str]) -> str:
 def _load(unit: str, shown: str) -> dict[str, Any]:
     try:
         plan = json.loads(shown)
-        if str(plan["format_version"]).partition(".")[0] != "1":
-            raise ValueError(f"format {plan['format_version']}")
+        version = str(plan["format_version"])
     except (KeyError, TypeError, ValueError) as error:
         raise SymphonyError(
-            f"The plan of unit {unit} cannot be read ({error}); OpenTofu's plan format 1 is needed."
+            f"The plan of unit {unit} cannot be read ({error}); tofu printed something else."
         ) from error
+    if version.partition(".")[0] != "1":
+        raise SymphonyError(f"The plan of unit {unit} has format {version}, but format 1 is needed; use OpenTofu 1.x.")
     return dict(plan)
 
 

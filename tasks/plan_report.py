@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import html
 from collections import Counter
 from collections.abc import Sequence
 
-from symphony.models import UnitPlan, UnitResult
+from symphony.models import ACTIONS, UnitPlan, UnitResult
 from tasks.artifacts import escape, fence
 
 _PAGE = 180_000
@@ -19,10 +20,7 @@ def rows(results: Sequence[UnitResult]) -> list[dict[str, object]]:
         {
             "unit": result.unit,
             "state": result.state,
-            "add": result.plan.count("add") if result.plan else "",
-            "change": result.plan.count("change") if result.plan else "",
-            "replace": result.plan.count("replace") if result.plan else "",
-            "destroy": result.plan.count("destroy") if result.plan else "",
+            **{action: result.plan.count(action) if result.plan else "" for action in ACTIONS},
             "seconds": round(result.seconds, 1),
             "reason": result.reason,
         }
@@ -65,26 +63,23 @@ def page(title: str, results: Sequence[UnitResult], unaffected: int, removed: Se
 
 
 def _fold(result: UnitResult) -> str:
-    head = escape(_headline(result))
+    head = _headline(result)
     inside: list[str] = []
     if result.reason:
         inside.append(escape(result.reason))
     if result.plan and not result.plan.empty:
         inside += [_resources(result.plan), _text(result.plan)]
     if not inside:
-        return f"- {head}"
-    return f"<details><summary>{head}</summary>\n\n" + "\n\n".join(inside) + "\n\n</details>"
+        return f"- {escape(head)}"
+    return f"<details><summary>{html.escape(head)}</summary>\n\n" + "\n\n".join(inside) + "\n\n</details>"
 
 
 def _headline(result: UnitResult) -> str:
     plan = result.plan
     if plan is None or plan.empty:
         return f"{result.unit}: {result.state}"
-    counts = [f"{count} to {action}" for action in _ORDER if (count := plan.count(action))]
+    counts = [f"{count} to {action}" for action in ACTIONS if (count := plan.count(action))]
     return f"{result.unit}: {result.state}, {', '.join(counts) or 'outputs only'}"
-
-
-_ORDER = ("add", "change", "replace", "destroy")
 
 
 def _resources(plan: UnitPlan) -> str:

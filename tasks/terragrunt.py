@@ -13,7 +13,7 @@ from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
 from symphony.errors import SymphonyError, ToolError
-from symphony.models import UnitPlan
+from symphony.models import ACTIONS, UnitPlan
 from tasks.diagnosis import diagnose
 from tasks.live import Live
 from tasks.plan import read_plan, sensitive_values
@@ -70,10 +70,8 @@ def plan_unit(live: Live, unit: Unit) -> UnitPlan:
     masks.touch(mode=0o600)
     masks.write_text(json.dumps(sorted(sensitive_values(unit.path, shown))), encoding="utf-8")
     plan = read_plan(unit.path, shown, printed, time.monotonic() - started)
-    _log(
-        f"{unit.path}: {plan.count('add')} to add, {plan.count('change')} to change, {plan.count('replace')} to replace, "
-        f"{plan.count('destroy')} to destroy; outputs that change: {', '.join(plan.outputs) or 'none'}."
-    )
+    counts = ", ".join(f"{plan.count(action)} to {action}" for action in ACTIONS)
+    _log(f"{unit.path}: {counts}; outputs that change: {', '.join(plan.outputs) or 'none'}.")
     return plan
 
 

@@ -1,0 +1,36 @@
+"""What OpenTofu and Terragrunt need to know of the sandbox: where the AWS provider is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sandbox.toolchain import provider_mirror
+from sandbox.world import World
+
+_CONFIGURATION = """\
+# Written by the sandbox: providers come from the toolchain alone, since nothing else can be reached.
+disable_checkpoint = true
+
+provider_installation {{
+  filesystem_mirror {{
+    path = "{mirror}"
+  }}
+}}
+"""
+
+
+def tofu_environment(world: World, mirror: Path | None = None) -> dict[str, str]:
+    """Variables by which OpenTofu and Terragrunt take the provider from a filesystem mirror.
+
+    Args:
+        world: The sandbox.
+        mirror: Folder laid out as OpenTofu's ``filesystem_mirror``; the toolchain's by default.
+    """
+    text = _CONFIGURATION.format(mirror=mirror or provider_mirror(world.cache))
+    return {
+        "TF_CLI_CONFIG_FILE": str(world.write(world.folder("tofu") / "tofurc", text)),
+        # OpenTofu from 1.10 on locks it, so that units initialise side by side.
+        "TF_PLUGIN_CACHE_DIR": str(world.folder("tofu", "plugins")),
+        # The sandbox's state is plain JSON in S3: read outputs from it without starting tofu for each dependency.
+        "TG_DEPENDENCY_FETCH_OUTPUT_FROM_STATE": "true",
+    }
