@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-from collections.abc import Collection, Sequence
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -16,10 +17,11 @@ from ruamel.yaml.error import YAMLError
 
 from symphony.change import Change
 from symphony.config import branch_of
-from symphony.errors import SymphonyError, ToolError
-from symphony.models import Commit, Desired, Image
-from tasks.git import Index, fetch, git, head, is_ancestor, publish
+from symphony.errors import BadInputError, SymphonyError, ToolError
+from symphony.models import Commit, Desired, Digest, Image
+from tasks.git import Index, fetch, git, head, is_ancestor, publish, work_home
 from tasks.helm import value_files, vendor
+from tasks.images import repository_of
 from tasks.retry import TRANSIENT
 
 
@@ -37,16 +39,67 @@ def desired(change: Change, image: Image) -> Desired:
     )
 
 
-def lay_out(change: Change, entry: Desired, root: Path) -> None:
-    """Write an application's part of the desired state below a folder, as the branch will have it.
+def image_by_digest(change: Change, application: str, digest: Digest) -> Image:
+    """The image that a person names by its digest.
 
     Raises:
-        BadInputError: Its chart is missing, or depends on what is not in the repository.
+        BadInputError: The application is unknown.
     """
-    vendor(change.tree, change.configuration.applications[entry.application].chart, root / entry.chart)
-    file = root / _file(entry.application)
-    file.parent.mkdir(exist_ok=True)
-    file.write_text(text(entry), encoding="utf-8")
+    known = change.configuration.applications
+    if application not in known:
+        raise BadInputError(f"The application {application!r} is not in symphony.yaml; there are: {', '.join(known)}.")
+    repository = f"{change.target.aws.registry_host}/{repository_of(change.environment, known[application])}"
+    return Image(
+        application=application, repository=repository, tag="", digest=digest, built=False, commit=change.commit
+    )
+
+
+def live_images(change: Change, applications: Sequence[str] = ()) -> tuple[Image, ...]:
+    """The images that the environment's desired state names now.
+
+    Args:
+        change: The environment's configuration counts.
+        applications: Names; all by default.
+
+    Raises:
+        BadInputError: One of them is not deployed.
+    """
+    present = read_desired(change.mirror, change.environment)
+    if missing := sorted(set(applications) - set(present)):
+        there = ", ".join(sorted(present)) or "nothing"
+        raise BadInputError(f"{', '.join(missing)} is not deployed to {change.environment}; there is: {there}.")
+    return tuple(
+        Image(
+            application=entry.application,
+            repository=entry.repository,
+            tag="",
+            digest=entry.digest,
+            built=False,
+            commit=entry.commit,
+        )
+        for name, entry in sorted(present.items())
+        if not applications or name in applications
+    )
+
+
+@contextlib.contextmanager
+def laid_out(change: Change, images: Iterable[Image]) -> Iterator[tuple[tuple[Desired, ...], Path]]:
+    """The applications' part of the desired state below a folder of its own, as the branch will have it.
+
+    Yields:
+        What the branch shall say about each, and the folder: vendored charts, and ``applications/*.yaml``.
+
+    Raises:
+        BadInputError: A chart is missing, or depends on what is not in the repository.
+    """
+    with tempfile.TemporaryDirectory(dir=work_home()) as folder:
+        root = Path(folder)
+        (root / "applications").mkdir()
+        entries = tuple(desired(change, image) for image in images)
+        for entry in entries:
+            vendor(change.tree, change.configuration.applications[entry.application].chart, root / entry.chart)
+            (root / _file(entry.application)).write_text(text(entry), encoding="utf-8")
+        yield entries, root
 
 
 def text(entry: Desired) -> str:
@@ -113,7 +166,12 @@ def removed_applications(change: Change) -> tuple[str, ...]:
 
 
 def superseding(change: Change, applications: Sequence[str]) -> dict[str, Commit]:
-    """Applications that the environment has at a newer commit than the change's, and that commit."""
+    """Applications that the environment has at a newer commit than the change's, and that commit.
+
+    Raises:
+        TransientError: The remote could not be reached.
+    """
+    fetch(change.configuration.git.remote)
     present = read_desired(change.mirror, change.environment)
     return {
         name: present[name].commit
@@ -155,7 +213,7 @@ def write_desired(change: Change, entries: Sequence[Desired], root: Path, remove
     Args:
         change: The commit being released.
         entries: The applications that move.
-        root: Folder that holds them as `lay_out` wrote them.
+        root: Folder that holds them, see `laid_out`.
         removed: Applications that are taken out.
 
     Returns:
@@ -213,6 +271,12 @@ def put_back(change: Change, written: Commit, applications: Collection[str]) -> 
 
     subject = f"put back {', '.join(sorted(applications))} from before {written[:12]}"
     return publish(change.mirror, branch, edit, _message(change, subject, [("Undoes", written)], run="Undo-Run"))
+
+
+def before_commit(change: Change, written: Commit, applications: Collection[str]) -> dict[str, Desired | None]:
+    """What a commit of the desired state found of each application; None for one that was not there."""
+    before = parent(change.mirror, written)
+    return {name: entry_at(change.mirror, before, name) if before else None for name in sorted(applications)}
 
 
 def written_by(change: Change) -> Commit | None:

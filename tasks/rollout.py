@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -14,13 +15,13 @@ from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
 from symphony.change import Change
-from symphony.errors import SymphonyError
+from symphony.errors import SymphonyError, TransientError
 from symphony.models import Commit, Rollout
 from tasks.argocd import Judgement, application_name, judge, refresh, refresh_set
 from tasks.desired import standing
-from tasks.diagnosis import Diagnosis, Fault, diagnose, fault_of, newest_pods, selector, settled
 from tasks.kubernetes import APPLICATIONS, PODS, Cluster, Object, cluster
-from tasks.retry import TRANSIENT
+from tasks.pods import Diagnosis, Fault, diagnose, fault_of, newest_pods, selector, settled
+from tasks.retry import ONCE, TRANSIENT
 
 _TICK = 0.25
 _ASK_AGAIN = 1.5
@@ -65,7 +66,7 @@ def refresh_applications(change: Change, applications: Sequence[str], *, whole: 
         refresh_set(change.target)
 
 
-@task(name="wait until live", task_run_name="wait until {applications} live in {change.environment}", **TRANSIENT)
+@task(name="wait until live", task_run_name="wait until {applications} live in {change.environment}", **ONCE)
 def wait_until_live(change: Change, commit: Commit, applications: Sequence[str], gone: Sequence[str] = ()) -> Outcome:
     """Watch Argo CD and the pods until every application is live at a commit of the desired state, or cannot be.
 
@@ -76,11 +77,10 @@ def wait_until_live(change: Change, commit: Commit, applications: Sequence[str],
         gone: Those that it took out.
 
     Returns:
-        What became of each.
+        What became of each; a cluster that cannot be reached counts as not live once the time is over.
 
     Raises:
-        TransientError: The cluster could not be reached.
-        SymphonyError: The cluster refuses to be watched.
+        BadInputError: The kubeconfig does not know the environment's context.
     """
     return _Wait(change, commit, tuple(applications), tuple(gone)).run()
 
@@ -127,11 +127,12 @@ class _Wait:
         try:
             while self._waiting or self._leaving:
                 self._take()
-                for name in list(self._waiting):
-                    self._look(name)
-                self._nudge()
+                with contextlib.suppress(TransientError):  # looked at again in a moment, as long as there is time
+                    for name in list(self._waiting):
+                        self._look(name)
+                    self._nudge()
                 if time.monotonic() > self._deadline:
-                    self._give_up()
+                    self._give_up()  # nothing waits after this
         finally:
             stop.set()
         return Outcome(tuple(self._live), tuple(self._failed))
@@ -156,7 +157,8 @@ class _Wait:
             return
         for what, kind, found in news:
             if isinstance(found, SymphonyError):
-                raise found
+                self._give_up(str(found))
+                return
             self._store(self._applications if what == "applications" else self._pods, kind, found)
             self._complete = self._complete or what == "applications"
 
@@ -225,8 +227,11 @@ class _Wait:
         return next(map(fault_of, newest_pods(self._cluster, self._target, name, pods)), None)
 
     def _fail(self, name: str, reason: str) -> None:
+        try:
+            self._failed.append(diagnose(self._cluster, self._target, name, reason))
+        except SymphonyError as error:
+            self._failed.append(Diagnosis(application=name, reason=f"{reason}; why cannot be seen: {error}"))
         del self._waiting[name]
-        self._failed.append(diagnose(self._cluster, self._target, name, reason))
 
     def _nudge(self) -> None:
         """Ask for what the ApplicationSet has not made or taken away yet."""
@@ -243,12 +248,12 @@ class _Wait:
             self._nudged = time.monotonic()
             refresh_set(self._target)
 
-    def _give_up(self) -> None:
+    def _give_up(self, why: str = "") -> None:
         limit = f"after {self._target.argocd.timeout:.0f} s"
         for name in list(self._waiting):
-            self._fail(name, f"{self._waiting[name].judgement.reason} {limit}")
+            self._fail(name, why or f"{self._waiting[name].judgement.reason} {limit}")
         for name in sorted(self._leaving):
-            self._failed.append(Diagnosis(application=name, reason=f"Argo CD has not removed it {limit}"))
+            self._failed.append(Diagnosis(application=name, reason=why or f"Argo CD has not removed it {limit}"))
         self._leaving.clear()
 
 

@@ -1,0 +1,165 @@
+"""The flow ``deploy``: digests into the desired state, rolled out by Argo CD, and undone where they do not come up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from prefect import flow
+from prefect.states import Completed
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.build import build_images
+from flows.names import run_name
+from symphony.change import Change
+from symphony.config import Name
+from symphony.errors import DeployError, SupersededError
+from symphony.models import Commit, Deployed, Digest, Image
+from tasks.affected import affected_applications
+from tasks.change import open_change
+from tasks.desired import (
+    before_commit,
+    image_by_digest,
+    laid_out,
+    put_back,
+    superseding,
+    write_desired,
+    written_by,
+)
+from tasks.helm import render
+from tasks.lock import locked
+from tasks.rollout import Outcome, refresh_applications, wait_until_live
+from tasks.rollout_report import failure, not_put_back_sentence, put_back_sentence, report_deploy, report_failure
+
+
+@flow(name="deploy", flow_run_name=run_name("deploy"), task_runner=ThreadPoolTaskRunner(max_workers=8))  # type: ignore[arg-type]
+def deploy(
+    environment: Name, commit: str = "main", images: dict[Name, Digest] | None = None, *, force: bool = False
+) -> Any:
+    """Roll images out with the charts of a commit, and put back what was there where they do not come up.
+
+    Args:
+        environment: Environment of symphony.yaml to deploy to.
+        commit: Branch, tag or commit id whose charts and values count.
+        images: Digest by application; by default the images of every application that changed since the environment's
+            last release, built where ECR has none.
+        force: Deploy also where the environment has a newer commit already.
+    """
+    with open_change(environment, commit) as change:
+        chosen = (
+            tuple(image_by_digest(change, name, digest) for name, digest in images.items())
+            if images
+            else build_images(change, affected_applications(change))
+        )
+        try:
+            deployed = deploy_images(change, chosen, force=force)
+        except SupersededError as error:
+            return Completed(name="Superseded", message=str(error))
+        if deployed is None:
+            return Completed(message=f"Nothing that {environment} has differs from {change.commit[:12]}.")
+        return Completed(message=f"{change.commit[:12]} is live in {environment} after {deployed.seconds:.1f} s.")
+
+
+def deploy_images(
+    change: Change, images: Sequence[Image], removed: Sequence[str] = (), *, force: bool = False
+) -> Deployed | None:
+    """Write images into the desired state as one commit and wait until Argo CD has them live.
+
+    Applications that do not come up are put back to what they were; those that do stay.
+
+    Args:
+        change: The commit being released.
+        images: One image an application.
+        removed: Applications to take out of the environment.
+        force: Deploy also where a newer commit is there.
+
+    Returns:
+        What was deployed; None where there was nothing to move.
+
+    Raises:
+        BadInputError: A chart does not render; nothing has been changed.
+        SupersededError: The environment has newer commits of all these applications.
+        DeployError: An application did not come up; the sentence says why and what was put back.
+    """
+    if not images and not removed:
+        return None
+    with locked(change.environment, [*(image.application for image in images), *removed]):
+        newer = {} if force else superseding(change, [image.application for image in images])
+        moving = [image for image in images if image.application not in newer]
+        if newer and not moving and not removed:
+            raise _superseded(change, newer)
+        return _roll_out(change, moving, removed, tuple(newer))
+
+
+def undo(change: Change, applications: Collection[str]) -> str:
+    """Put applications back to what they were before this run's deploy, and wait until that is live.
+
+    Args:
+        change: The commit that was being released.
+        applications: Names of those to put back.
+
+    Returns:
+        A sentence on what was put back.
+
+    Raises:
+        DeployError: What was put back does not come up either.
+    """
+    with locked(change.environment, applications):
+        written = written_by(change)
+        if written is None or not applications:
+            return "Nothing was put back, since this run had changed nothing."
+        before = before_commit(change, written, applications)
+        stay = [name for name, entry in before.items() if entry]
+        leave = [name for name, entry in before.items() if not entry]
+        commit = put_back(change, written, applications)
+        outcome = _wait(change, commit, stay, leave)
+        if outcome.failed:
+            report_failure(change, commit, outcome.failed)
+            raise DeployError(not_put_back_sentence(change.environment, outcome.failed))
+        return put_back_sentence(before)
+
+
+def _roll_out(change: Change, images: Sequence[Image], removed: Sequence[str], superseded: tuple[str, ...]) -> Deployed:
+    with laid_out(change, images) as (entries, root):
+        namespace = change.target.kubernetes.namespace
+        for rendered in [render.submit(entry, root, namespace) for entry in entries]:
+            rendered.result()
+        started = time.monotonic()
+        commit = write_desired(change, entries, root, removed)
+    names = [entry.application for entry in entries]
+    outcome = _wait(change, commit, names, removed)
+    report_deploy(change, commit, entries, outcome.live)
+    if outcome.failed:
+        report_failure(change, commit, outcome.failed)
+        raise DeployError(failure(change, outcome.failed, _undone(change, outcome)))
+    return Deployed(
+        environment=change.environment,
+        commit=commit,
+        revision=next((one.revision for one in outcome.live if one.revision), commit),
+        applications=(*names, *removed),
+        seconds=round(time.monotonic() - started, 3),
+        superseded=superseded,
+    )
+
+
+def _wait(change: Change, commit: Commit, names: Sequence[str], gone: Sequence[str]) -> Outcome:
+    refresh_applications(change, names, whole=True)
+    return wait_until_live(change, commit, names, gone)
+
+
+def _undone(change: Change, outcome: Outcome) -> str:
+    """What became of the undo, as a sentence; one that fails too must not hide why the deploy did."""
+    try:
+        return undo(change, [one.application for one in outcome.failed])
+    except DeployError as error:
+        return str(error)
+
+
+def _superseded(change: Change, newer: dict[str, Commit]) -> SupersededError:
+    told = ", ".join(f"{name} at {commit[:12]}" for name, commit in sorted(newer.items()))
+    return SupersededError(
+        f"{change.commit[:12]} was superseded: {change.environment} has newer commits already ({told}); "
+        "nothing has been changed. To go back, use a rollback, or deploy with force.",
+        next(iter(newer.values())),
+    )
