@@ -204,7 +204,8 @@ def _extract(
         if not facts.link
     }
     seen: list[str] = []
-    for entry in archive:
+    # One after another from here on: iterating would begin with the manifest again.
+    while (entry := archive.next()) is not None:
         if entry.name not in due or not entry.isreg():
             raise BadInputError(
                 f"The archive {file} was tampered with: its entry {entry.name!r} is not in its manifest."

@@ -21,8 +21,8 @@ from symphony import tool as runner
 from symphony.errors import SymphonyError, ToolError
 
 _LIMIT_SECONDS = 3600.0
-_ROOM = {"base": 3 * 2**30, "tool": 3 * 2**29}
-"""Bytes that a session's caches take at most: once, and for each tool (seen on Linux, amd64: 11 GB for seven)."""
+_ROOM = {"base": 3 * 2**30, "tool": 2 * 2**30}
+"""Bytes that a session's caches take at most: once, and for each tool (seen on Linux, amd64: 15 GB for seven)."""
 
 Phase = Literal["waiting", "preparing", "downloading", "compiling", "done", "found"]
 
@@ -104,13 +104,16 @@ class _Recipe:
 
     def follow(self, packages: Future[list[str]], step: Step, report: Report) -> Path:
         """Compile and lay out; returns the folder that is to be kept."""
+        names: list[str] = []
         try:
-            self.compile(packages.result(), step, report)
+            names = packages.result()
+            self.compile(names, step, report)
             return self.lay_out()
         except ToolError as error:
+            said = [line for line in error.output.splitlines() if line not in set(names)]
             raise SymphonyError(
                 f"{self.tool.name} {self.tool.version} could not be built with Go {self.compiler.version}: "
-                f"{error.output.strip() or error} "
+                f"{' '.join(said) or error} "
                 "What was built before it is kept; `symphony toolchain build` goes on from there."
             ) from error
 

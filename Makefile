@@ -1,0 +1,41 @@
+# Two commands: `make demo` shows the main job, `make test` runs every test. Both set up what they need.
+SHELL := /bin/bash
+PYTHON := .venv/bin/python
+# The sandbox runs containers, so it needs root; the caller's home and PATH stay.
+ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E env HOME="$(HOME)" PATH="$(PATH)")
+# More arguments for pytest, such as PYTEST='-k release'.
+PYTEST :=
+
+.PHONY: demo test test-unit test-world check setup down bench schema
+
+demo: setup
+	$(ROOT) .venv/bin/symphony demo
+
+test: test-unit test-world
+
+test-unit: setup
+	$(PYTHON) -m pytest tests --ignore=tests/world $(PYTEST)
+
+test-world: setup
+	$(ROOT) $(PYTHON) -m pytest tests/world $(PYTEST)
+
+check: setup
+	$(PYTHON) -m ruff check
+	$(PYTHON) -m ruff format --check
+	$(PYTHON) -m mypy
+	.venv/bin/lint-imports
+	.venv/bin/interrogate --quiet cli deployments flows sandbox symphony tasks
+
+setup:
+	@./setup.sh
+
+down:
+	$(ROOT) .venv/bin/symphony down
+
+# A measurement against the raw tools, such as NAME=push_to_live.
+bench: setup
+	$(ROOT) $(PYTHON) -m benchmarks.$(or $(NAME),$(error say which: make bench NAME=push_to_live))
+
+# The JSON schema of symphony.yaml, for editors.
+schema: setup
+	$(PYTHON) -c 'import json; from symphony.config import Configuration; print(json.dumps(Configuration.model_json_schema(), indent=2))' > symphony.schema.json
