@@ -16,6 +16,7 @@ from typing import Any
 from symphony.errors import BadInputError, SymphonyError
 
 API_VERSION = "credentialprovider.kubelet.k8s.io/v1"
+_KEEP_SECONDS = 300
 
 
 def answer(request: Mapping[str, Any], authorization: Mapping[str, Any], now: dt.datetime) -> dict[str, Any]:
@@ -27,8 +28,9 @@ def answer(request: Mapping[str, Any], authorization: Mapping[str, Any], now: dt
         now: The time, with its zone.
 
     Returns:
-        A `CredentialProviderResponse`, kept by the kubelet for half of the login's remaining life: the other half is
-        for pulls that are under way. A login that says it has expired is kept for no time at all.
+        A `CredentialProviderResponse`, kept by the kubelet for half of the login's remaining life (the other half is
+        for pulls that are under way), and for five minutes at most: the AWS API may be started anew, and its logins
+        with it. A login that says it has expired is kept for no time at all.
 
     Raises:
         BadInputError: The request is of another kind, or the token is no pair of user and password.
@@ -45,7 +47,7 @@ def answer(request: Mapping[str, Any], authorization: Mapping[str, Any], now: dt
         "apiVersion": API_VERSION,
         "kind": "CredentialProviderResponse",
         "cacheKeyType": "Registry",
-        "cacheDuration": f"{max(0, int(left / 2))}s",
+        "cacheDuration": f"{max(0, min(int(left / 2), _KEEP_SECONDS))}s",
         "auth": {image.split("/", maxsplit=1)[0]: {"username": user, "password": password}},
     }
 

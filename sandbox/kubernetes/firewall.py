@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 
 from sandbox.world import BRIDGE, BRIDGE_ADDRESS, POD_SUBNET, SERVICE_SUBNET, World
 from symphony import tool
-from symphony.errors import BadInputError
+from symphony.errors import ToolError
 
 _OURS = re.compile(r"^(KUBE-|CNI-|SYMPHONY-)")
 """Chains of kube-proxy and kubelet, of the CNI plugins, and of the sandbox itself."""
@@ -118,8 +118,11 @@ def _programs() -> tuple[str, str]:
 def _save(world: World, program: str) -> str:
     try:
         return tool.run([world.tool(f"{program}-save")], limit=30).stdout
-    except BadInputError:
-        return ""
+    except ToolError:
+        # A kernel without IPv6 has no such rules.
+        if program == "ip6tables":
+            return ""
+        raise
 
 
 def _tables(saved: str) -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import psutil
@@ -19,6 +19,18 @@ from symphony.errors import SymphonyError
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _WAIT_SECONDS = 10.0
+_RUNTIME = ("containerd-shim-runc-v2", "runc", "ctr")
+_PROGRAMS = (
+    *_RUNTIME,
+    "containerd",
+    "coredns",
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-proxy",
+    "kube-scheduler",
+    "kubelet",
+)
 _SHIM_RUN = Path("/run/containerd")
 _CNI_CACHE = Path("/var/lib/cni")
 _CONTAINER_LOGS = Path("/var/log/containers")
@@ -56,12 +68,30 @@ def make_cgroups() -> None:
 
 
 def end_processes(layout: Layout) -> None:
-    """Kill containers by their cgroups, and the shims and plugins that belong to this state folder.
+    """Kill containers by their cgroups, and every process that serves this state folder.
 
     Raises:
         SymphonyError: One of them outlives its kill.
     """
-    found = {process.pid: process for process in (*_contained(), *_serving(layout))}
+    _kill((*_contained(), *_serving(layout)))
+
+
+def end_strays(layout: Layout, known: Collection[int]) -> None:
+    """Kill components that nobody knows of: whoever started them was cut off before it could note them.
+
+    Args:
+        layout: The cluster.
+        known: Process ids of the components that are on record.
+
+    Raises:
+        SymphonyError: One of them outlives its kill.
+    """
+    strays = (process for process in _serving(layout) if process.pid not in known)
+    _kill(process for process in strays if Path(process.name()).name not in _RUNTIME)
+
+
+def _kill(processes: Iterable[psutil.Process]) -> None:
+    found = {process.pid: process for process in processes}
     for pid in found:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -98,14 +128,15 @@ def remove_cgroups() -> None:
                 Path(folder).rmdir()
 
 
-def remove_files(layout: Layout, before: Iterable[str]) -> None:
+def remove_files(layout: Layout, before: Collection[str] | None) -> None:
     """Remove what lies outside the state folder, and then the cluster's own folder.
 
     Args:
         layout: The cluster.
-        before: Folders of fixed place that were there first; they stay, with all that is not the cluster's.
+        before: Folders of fixed place that were there first; they stay, with all that is not the cluster's. None
+            where that is not known, and all of them stay.
     """
-    kept = set(before)
+    kept = {*map(str, _FIXED)} if before is None else {*before}
     for socket in _shim_sockets(layout):
         socket.unlink(missing_ok=True)
     for cached in _CNI_CACHE.glob("*/*"):
@@ -139,13 +170,12 @@ def _contained() -> Iterator[psutil.Process]:
 
 
 def _serving(layout: Layout) -> Iterator[psutil.Process]:
-    """Shims, and runc or CNI processes that were cut off: they name this cluster's folder."""
+    """Components, shims and runtime tools that name this cluster's folder in their arguments."""
     mark = f"{layout.root}/"
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             command = process.cmdline()
-            program = Path(command[0]).name if command else ""
-            if program in ("containerd-shim-runc-v2", "runc", "ctr") and any(mark in word for word in command):
+            if command and Path(command[0]).name in _PROGRAMS and any(mark in word for word in command[1:]):
                 yield process
 
 

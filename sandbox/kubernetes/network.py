@@ -9,6 +9,7 @@ from typing import Any
 from sandbox.kubernetes.layout import Layout
 from sandbox.world import BRIDGE, BRIDGE_ADDRESS, POD_SUBNET
 from symphony import tool
+from symphony.errors import SymphonyError
 
 NETWORK = "symphony"
 _SYSCTL = Path("/proc/sys")
@@ -58,7 +59,7 @@ def setup(layout: Layout) -> None:
     """Make the bridge with its address, the CNI configuration and the sysctls; harmless where all is there."""
     layout.write("cni/net.d/10-symphony.conflist", json.dumps(configuration(layout), indent=2) + "\n")
     ip = layout.world.tool("ip")
-    if not (Path("/sys/class/net") / BRIDGE).exists():
+    if not exists():
         tool.run([ip, "link", "add", BRIDGE, "type", "bridge"], limit=30)
     tool.run([ip, "address", "replace", f"{BRIDGE_ADDRESS}/{_PREFIX}", "dev", BRIDGE], limit=30)
     tool.run([ip, "link", "set", BRIDGE, "up"], limit=30)
@@ -68,13 +69,18 @@ def setup(layout: Layout) -> None:
         _set(name, value)
 
 
+def exists() -> bool:
+    """Whether the bridge is there: the mark of a cluster whose state folder may be gone."""
+    return _bridge().exists()
+
+
 def remove(layout: Layout) -> None:
     """Remove the bridge and what is plugged into it."""
     ip = layout.world.tool("ip")
-    ports = Path("/sys/class/net") / BRIDGE / "brif"
+    ports = _bridge() / "brif"
     for name in sorted(port.name for port in ports.glob("*")) if ports.exists() else []:
         tool.run([ip, "link", "delete", name], limit=30, ok=(0, 1))
-    if ports.parent.exists():
+    if exists():
         tool.run([ip, "link", "delete", BRIDGE], limit=30)
 
 
@@ -92,11 +98,22 @@ def restore(before: dict[str, str]) -> None:
         _set(name, value)
 
 
+def _bridge() -> Path:
+    return Path("/sys/class/net") / BRIDGE
+
+
 def _other_bridges() -> bool:
     return any(path.parent.name != BRIDGE for path in Path("/sys/class/net").glob("*/bridge"))
 
 
 def _set(name: str, value: str) -> None:
     path = _SYSCTL / name
-    if path.exists() and path.read_text().strip() != value:
+    if not path.exists() or path.read_text().strip() == value:
+        return
+    try:
         path.write_text(value)
+    except OSError as error:
+        raise SymphonyError(
+            f"The kernel setting {name} cannot be set to {value} ({error.strerror}); the cluster needs a machine, or a "
+            "privileged container, whose /proc/sys may be written."
+        ) from error

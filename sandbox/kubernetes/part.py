@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -27,6 +28,7 @@ from sandbox.kubernetes import (
 from sandbox.kubernetes.layout import Layout
 from sandbox.part import NotReadyError, Part
 from sandbox.world import World
+from symphony.errors import BadInputError
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
@@ -57,6 +59,10 @@ class KubernetesPart(Part):
     def start(self, world: World) -> None:
         """Bring the cluster up, or repair it: what runs is left, what died is started, what it left is recovered."""
         layout = Layout(world)
+        if os.geteuid():
+            raise BadInputError(
+                "The sandbox's cluster needs root for namespaces, mounts and iptables; run it with sudo."
+            )
         layout.check_length()
         self._forget_the_dead(world)
         self._remember_the_machine(layout)
@@ -96,12 +102,15 @@ class KubernetesPart(Part):
             # Nothing of what they would still write outlives this.
             list(side_by_side.map(lambda name: daemon.stop(world, name, grace=1.0), self.daemons))
         leftovers.end_processes(layout)
+        if not layout.root.exists() and not network.exists():
+            # Whatever else the machine has is another cluster's.
+            return
         leftovers.unmount(layout)
         network.remove(layout)
         firewall.cleanup(world, before.get("chains", []))
         leftovers.remove_cgroups()
         network.restore(before.get("sysctls", {}))
-        leftovers.remove_files(layout, before.get("folders", []))
+        leftovers.remove_files(layout, before.get("folders"))
 
     def _start_node(self, layout: Layout) -> None:
         world = layout.world
@@ -129,6 +138,7 @@ class KubernetesPart(Part):
         for name in self.daemons:
             if name not in alive:
                 daemon.stop(world, name)
+        leftovers.end_strays(Layout(world), alive.values())
 
     def _remember_the_machine(self, layout: Layout) -> None:
         """Keep what ``stop`` restores; the first start alone sees the machine as it was."""

@@ -32,8 +32,9 @@ def test_the_login_answers_for_the_whole_registry() -> None:
     assert response["cacheKeyType"] == "Registry"
 
 
-def test_it_is_kept_for_half_of_its_life() -> None:
-    assert answer(REQUEST, authorization(hours=12), NOW)["cacheDuration"] == "21600s"
+def test_it_is_kept_for_half_of_its_life_and_five_minutes_at_most() -> None:
+    assert answer(REQUEST, authorization(hours=0.1), NOW)["cacheDuration"] == "180s"
+    assert answer(REQUEST, authorization(hours=12), NOW)["cacheDuration"] == "300s"
 
 
 def test_a_login_that_says_it_expired_is_not_kept() -> None:
