@@ -7,19 +7,20 @@ from typing import Any
 from prefect import flow, get_run_logger
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
-from tasks.desired import removed_applications
 
 from flows.build import build_images
 from flows.deploy import deploy_images, undo
 from flows.names import run_name
-from flows.provision import provision_change
+from flows.provision import ProvisionError, provision_change
 from flows.smoke import smoke_applications
 from symphony.change import Change
 from symphony.config import Name
-from symphony.errors import SymphonyError
+from symphony.errors import SmokeError, SupersededError
 from symphony.models import ReleaseRecord
 from tasks.affected import affected_applications
 from tasks.change import open_change, superseded_by
+from tasks.desired import removed_applications
+from tasks.lock import locked
 from tasks.records import write_record
 from tasks.story import Story
 
@@ -38,7 +39,10 @@ def release(environment: Name, commit: str = "main", approved_by: str = "") -> A
     with open_change(environment, commit) as change:
         if newer := superseded_by(change):
             return Completed(name="Superseded", message=f"{environment} has the newer commit {newer[:12]} already.")
-        record = release_change(change, approved_by=approved_by)
+        try:
+            record = release_change(change, approved_by=approved_by)
+        except SupersededError as error:
+            return Completed(name="Superseded", message=str(error))
         if record is None:
             return Completed(message=f"Nothing that {environment} has differs from {change.commit[:12]}.")
         return Completed(message=f"{change.commit[:12]} is live in {environment} after {record.seconds:.1f} s.")
@@ -55,6 +59,7 @@ def release_change(change: Change, *, approved_by: str = "") -> ReleaseRecord | 
         The release's record; None where nothing was affected.
 
     Raises:
+        SupersededError: The environment got a newer commit meanwhile.
         SymphonyError: A stage failed; what it had changed in the cluster is undone, and the record says why.
     """
     story = Story(change, approved_by=approved_by)
@@ -62,16 +67,17 @@ def release_change(change: Change, *, approved_by: str = "") -> ReleaseRecord | 
     story.removed = removed_applications(change)
     try:
         with story.stage("provision"):
-            story.units = provision_change(change, approved_by=approved_by)
+            _provision(story, approved_by)
         if not (story.units or applications or story.removed):
             get_run_logger().info("Nothing affected since %s: no unit, no application.", (change.base or "")[:12])
             return None
         with story.stage("build"):
             story.images = build_images(change, applications)
-        with story.stage("deploy"):
-            story.deployed = deploy_images(change, story.images, story.removed)
-        with story.stage("smoke"):
-            _smoke(story)
+        with locked(change.environment, [*applications, *story.removed]):
+            with story.stage("deploy"):
+                story.deployed = deploy_images(change, story.images, story.removed)
+            with story.stage("smoke"):
+                _smoke(story)
     except BaseException as error:  # also a cancelled run's: whatever ended it, the record says so
         story.failed(error)
         raise
@@ -82,10 +88,19 @@ def release_change(change: Change, *, approved_by: str = "") -> ReleaseRecord | 
     return story.record()
 
 
+def _provision(story: Story, approved_by: str) -> None:
+    """Provision, and keep what was applied also where a unit failed."""
+    try:
+        story.units = provision_change(story.change, approved_by=approved_by)
+    except ProvisionError as error:
+        story.units = error.results
+        raise
+
+
 def _smoke(story: Story) -> None:
     """Ask every URL; where one fails, the applications of this release go back to what they were."""
     try:
         story.probes = smoke_applications(story.change, story.images)
-    except SymphonyError:
-        undo(story.change, tuple(image.application for image in story.images))
-        raise
+    except SmokeError as error:
+        put_back = undo(story.change, [image.application for image in story.images])
+        raise SmokeError(f"{error} {put_back}") from error

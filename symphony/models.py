@@ -174,7 +174,7 @@ class ReleaseRecord(Fact):
     environment: str
     commit: Commit
     base: str = Field(default="", description="Commit of the last release that succeeded; empty for the first.")
-    state: Literal["succeeded", "failed"]
+    state: Literal["succeeded", "failed", "superseded"]
     reason: str = ""
     run: str = Field(description="Prefect flow run id.")
     started: str = Field(description="UTC, ISO 8601.")

@@ -7,14 +7,16 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from prefect import task
 from prefect.context import FlowRunContext
 
 from symphony.change import Change
-from symphony.config import load
+from symphony.config import Configuration, load
 from symphony.errors import BadInputError
 from symphony.models import Commit
 from tasks.git import changed, fetch, is_ancestor, resolve, worktree
 from tasks.records import last_succeeded
+from tasks.retry import ONCE, TRANSIENT
 
 
 @contextlib.contextmanager
@@ -31,13 +33,9 @@ def open_change(environment: str, ref: str = "main", *, since: str | None = None
         TransientError: The Git remote could not be reached.
     """
     here = load(Path(os.environ.get("SYMPHONY_CONFIG") or "symphony.yaml"))
-    mirror = fetch(here.git.remote)
-    commit = resolve(mirror, ref)
+    mirror, commit = find_commit(here.git.remote, ref)
     with worktree(mirror, commit) as tree:
-        configuration = load(tree / "symphony.yaml")
-        if environment not in configuration.environments:
-            known = ", ".join(configuration.environments)
-            raise BadInputError(f"The environment {environment!r} is not in symphony.yaml; there are: {known}.")
+        configuration = read_configuration(tree, environment)
         last = last_succeeded(mirror, environment)
         base = resolve(mirror, since) if since else last.commit if last else None
         context = FlowRunContext.get()
@@ -51,6 +49,43 @@ def open_change(environment: str, ref: str = "main", *, since: str | None = None
             run=str(context.flow_run.id) if context and context.flow_run else "",
             changed=changed(mirror, base, commit) if base else None,
         )
+
+
+@task(name="find commit", task_run_name="find {ref}", **TRANSIENT)
+def find_commit(remote: str, ref: str) -> tuple[Path, Commit]:
+    """Bring the mirror up to date and find a commit in it.
+
+    Args:
+        remote: URL of the Git remote.
+        ref: Branch, tag or commit id.
+
+    Returns:
+        The mirror, and the full id of the commit.
+
+    Raises:
+        BadInputError: No such commit.
+        TransientError: The remote could not be reached.
+    """
+    mirror = fetch(remote)
+    return mirror, resolve(mirror, ref)
+
+
+@task(name="read symphony.yaml", task_run_name="read symphony.yaml", **ONCE)
+def read_configuration(tree: Path, environment: str) -> Configuration:
+    """Read a checkout's ``symphony.yaml``, which must have the environment.
+
+    Args:
+        tree: The checkout.
+        environment: Name of the environment.
+
+    Raises:
+        BadInputError: The file is wrong, or has no such environment.
+    """
+    configuration = load(tree / "symphony.yaml")
+    if environment not in configuration.environments:
+        known = ", ".join(configuration.environments)
+        raise BadInputError(f"The environment {environment!r} is not in symphony.yaml; there are: {known}.")
+    return configuration
 
 
 def superseded_by(change: Change) -> Commit | None:

@@ -6,8 +6,10 @@ import contextlib
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Literal
 
 from symphony.change import Change
+from symphony.errors import SupersededError
 from symphony.models import Deployed, Image, Probe, ReleaseRecord, UnitPlan, UnitResult
 from tasks.artifacts import escape, fence, key_of, markdown
 
@@ -34,6 +36,7 @@ class Story:
         self.probes: tuple[Probe, ...] = ()
         self._approved_by = approved_by
         self._reason = ""
+        self._state: Literal["succeeded", "failed", "superseded"] = "succeeded"
         self._stages: dict[str, float] = {}
         self._started = datetime.now(UTC)
         self._clock = time.monotonic()
@@ -51,6 +54,7 @@ class Story:
 
     def failed(self, error: BaseException) -> None:
         """The release ends here, because of this."""
+        self._state = "superseded" if isinstance(error, SupersededError) else "failed"
         self._reason = str(error) or type(error).__name__
 
     @property
@@ -64,7 +68,7 @@ class Story:
             environment=self.change.environment,
             commit=self.change.commit,
             base=self.change.base or "",
-            state="failed" if self._reason else "succeeded",
+            state=self._state,
             reason=self._reason,
             run=self.change.run,
             started=self._started.isoformat(timespec="milliseconds"),

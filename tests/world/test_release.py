@@ -1,0 +1,310 @@
+"""The main job on real parts: a push becomes a served page, and whatever is wrong with it leaves all as it was."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from deployments.client import PrefectApi, Run
+from sandbox.git import git_environment
+from sandbox.registry import Registry
+from sandbox.world import HOST, World
+from symphony.tool import run
+
+_LIMIT_SECONDS = 240
+_NUMBERS = itertools.count(int(time.time()))
+
+
+@dataclass
+class Platform:
+    """A developer's seat: a working copy of the remote, Prefect's API, and the ingress."""
+
+    world: World
+    copy: Path
+    api: PrefectApi
+
+    def git(self, *arguments: str) -> str:
+        return run(["git", *arguments], cwd=self.copy, env=git_environment(self.world)).stdout.strip()
+
+    def push(self, message: str, edit: Callable[[Path], None]) -> str:
+        """Change something on main; the remote's hook starts the release."""
+        self.git("fetch", "--quiet", "origin")
+        self.git("reset", "--quiet", "--hard", "origin/main")
+        edit(self.copy)
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", message)
+        self.git("push", "--quiet", "origin", "HEAD:main")
+        return self.git("rev-parse", "HEAD")
+
+    def say(self, greeting: str) -> str:
+        """Push another greeting."""
+        return self.push(greeting, lambda copy: write(copy / "apps/hello/greeting.txt", f"{greeting}\n"))
+
+    def ended(self, run: Run) -> Run:
+        """The run as it ends, within four minutes."""
+        deadline = time.monotonic() + _LIMIT_SECONDS
+        for now, _ in self.api.follow(run.id):
+            assert time.monotonic() < deadline, f"{now.name} is still {now.state_name}"
+            run = now
+        return run
+
+    def released(self, commit: str) -> Run:
+        """The release that the push of a commit started, as it ends."""
+        run = self.api.find(f"platform:release:dev:{commit}:push")
+        assert run is not None, "the push started no release"
+        return self.ended(run)
+
+    def start(self, flow: str = "release", environment: str = "dev", **parameters: object) -> Run:
+        """A run of a deployment, as it ends."""
+        return self.ended(self.api.start(flow, environment, parameters))
+
+    def failing_tasks(self, run: Run) -> list[str]:
+        return [task.name for task in self.api.tasks(run.id) if task.state_type == "FAILED"]
+
+    def served(self, path: str = "/") -> str:
+        url = f"http://{HOST}:{self.world.ports.ingress}{path}"
+        return httpx.get(url, headers={"Host": "hello.dev.localhost"}, timeout=5).text.strip()
+
+    def desired(self) -> str:
+        """The tree of the desired state."""
+        self.git("fetch", "--quiet", "origin")
+        return self.git("rev-parse", "origin/env/dev^{tree}")
+
+
+def write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+
+
+def replace(file: Path, before: str, after: str) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert before in text
+    file.write_text(text.replace(before, after), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def platform(world: World, tmp_path_factory: pytest.TempPathFactory) -> Platform:
+    """A platform that has been released once, so that there is something to keep."""
+    copy = tmp_path_factory.mktemp("platform") / "copy"
+    run(["git", "clone", "--quiet", world.git_remote, str(copy)], env=git_environment(world))
+    api = PrefectApi(f"{world.prefect_url}/api", f"admin:{world.secret('prefect-password')}")
+    seat = Platform(world, copy, api)
+    commit = seat.say(f"Hello, number {next(_NUMBERS)}")
+    ended = seat.released(commit)
+    assert ended.succeeded, ended.message
+    return seat
+
+
+@pytest.fixture
+def untouched(platform: Platform) -> Iterator[None]:
+    """Whatever the test breaks, the environment ends as it was, and main is mended for the next test."""
+    tree, said, version = platform.desired(), platform.served(), platform.served("/version")
+    good = platform.git("rev-parse", f"{json.loads(version)['commit']}^{{tree}}")
+    yield
+    assert platform.desired() == tree
+    assert platform.served() == said
+    assert json.loads(platform.served("/version"))["digest"] == json.loads(version)["digest"]
+
+    def mend(copy: Path) -> None:
+        del copy
+        platform.git("read-tree", "--reset", "-u", good)
+
+    commit = platform.push("mend", mend)
+    assert platform.released(commit).succeeded
+
+
+def test_a_push_is_served_and_its_run_tells_the_story(platform: Platform) -> None:
+    greeting = f"Hello, number {next(_NUMBERS)}"
+    commit = platform.say(greeting)
+    ended = platform.released(commit)
+    assert ended.succeeded, ended.message
+    assert platform.served() == greeting
+    version = json.loads(platform.served("/version"))
+    assert version["commit"] == commit
+    story = platform.api.artifact(ended.id, "release-dev")
+    assert story is not None
+    for part in (commit[:12], version["digest"][:19], "dev-hello", "hello.dev.localhost"):
+        assert part in story
+    for key in ("images-dev", "deploy-dev", "smoke-dev"):
+        assert platform.api.artifact(ended.id, key), f"no artifact {key}"
+
+
+def test_the_same_commit_again_changes_nothing(platform: Platform) -> None:
+    before = platform.git("rev-parse", "origin/env/dev")
+    platform.git("fetch", "--quiet", "origin")
+    before = platform.git("rev-parse", "origin/env/dev")
+    ended = platform.start(commit="main")
+    assert ended.succeeded
+    assert "Nothing that dev has differs" in ended.message
+    platform.git("fetch", "--quiet", "origin")
+    assert platform.git("rev-parse", "origin/env/dev") == before
+
+
+def test_a_change_of_documentation_affects_nothing_and_says_so(platform: Platform) -> None:
+    commit = platform.push("docs", lambda copy: write(copy / "NOTES.md", f"{next(_NUMBERS)}\n"))
+    ended = platform.released(commit)
+    assert ended.succeeded
+    assert "Nothing that dev has differs" in ended.message
+
+
+def test_a_push_to_the_desired_state_starts_nothing(platform: Platform) -> None:
+    platform.git("fetch", "--quiet", "origin")
+    platform.git("checkout", "--quiet", "--detach", "origin/env/dev")
+    platform.git("commit", "--quiet", "--allow-empty", "--message", "by hand")
+    platform.git("push", "--quiet", "origin", "HEAD:env/dev")
+    commit = platform.git("rev-parse", "HEAD")
+    platform.git("checkout", "--quiet", "--detach", "origin/main")
+    assert platform.api.find(f"platform:release:dev:{commit}:push") is None
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_dockerfile_that_does_not_build(platform: Platform) -> None:
+    def edit(copy: Path) -> None:
+        with (copy / "apps/hello/Dockerfile").open("a") as file:
+            file.write("RUN echo the-reason-why >&2 && false\n")
+
+    ended = platform.released(platform.push("broken build", edit))
+    assert ended.state_type == "FAILED"
+    assert "The image of hello does not build" in ended.message
+    assert "the-reason-why" in ended.message
+    assert platform.failing_tasks(ended) == ["build hello"]
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_chart_that_does_not_render(platform: Platform) -> None:
+    ended = platform.released(
+        platform.push(
+            "broken chart", lambda copy: write(copy / "charts/hello/templates/x.yaml", "{{ .Values.no.such }}\n")
+        )
+    )
+    assert ended.state_type == "FAILED"
+    assert "charts/hello" in ended.message
+    assert "x.yaml" in ended.message
+    assert len(platform.failing_tasks(ended)) == 1
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_unit_whose_plan_fails(platform: Platform) -> None:
+    def edit(copy: Path) -> None:
+        with (copy / "infra/modules/access/main.tf").open("a") as file:
+            file.write('\nresource "aws_iam_role" "broken" {\n  assume_role_policy = aws_iam_role.nowhere.arn\n}\n')
+
+    ended = platform.released(platform.push("broken unit", edit))
+    assert ended.state_type == "FAILED"
+    assert "access" in ended.message
+    assert "nowhere" in ended.message
+    assert platform.failing_tasks(ended) == ["plan access"]
+
+
+@pytest.mark.usefixtures("untouched")
+def test_an_image_that_crashes_on_start_is_told_and_put_back(platform: Platform) -> None:
+    def edit(copy: Path) -> None:
+        replace(
+            copy / "apps/hello/hello.py",
+            "def main() -> None:",
+            'raise SystemExit("no database today")\n\n\ndef main() -> None:',
+        )
+
+    ended = platform.released(platform.push("crash", edit))
+    assert ended.state_type == "FAILED"
+    assert "hello" in ended.message
+    assert "no database today" in ended.message
+
+
+@pytest.mark.usefixtures("untouched")
+def test_an_unreadable_configuration_names_line_and_key(platform: Platform) -> None:
+    def edit(copy: Path) -> None:
+        replace(copy / "symphony.yaml", "    chart: charts/hello", "    chrt: charts/hello")
+
+    ended = platform.released(platform.push("typo", edit))
+    assert ended.state_type == "FAILED"
+    assert "applications.hello.chrt is not known" in ended.message
+
+
+def test_a_failed_release_is_not_lost_by_the_next_push(platform: Platform) -> None:
+    greeting = f"Hello, number {next(_NUMBERS)}"
+
+    def broken(copy: Path) -> None:
+        write(copy / "apps/hello/greeting.txt", greeting)
+        write(copy / "charts/hello/templates/x.yaml", "{{ .Values.no.such }}\n")
+
+    assert not platform.released(platform.push("broken chart", broken)).succeeded
+    # The next push mends the chart alone; the greeting of the failed one must come along.
+    mended = platform.push("mended chart", lambda copy: (copy / "charts/hello/templates/x.yaml").unlink())
+    assert platform.released(mended).succeeded
+    assert platform.served() == greeting
+
+
+@pytest.mark.parametrize(
+    ("flow", "parameters", "said"),
+    [
+        ("release", {"commit": "no-such-branch"}, "'no-such-branch' is not in the Git remote"),
+        ("release", {"environment": "moon"}, "'moon' is not in symphony.yaml; there are: dev, staging, prod"),
+        ("build", {"applications": ["nothing"]}, "'nothing' is not in symphony.yaml; there are: hello"),
+        ("deploy", {"images": {"nothing": "sha256:" + "0" * 64}}, "nothing"),
+        ("provision", {"commit": "f" * 40}, "is not in the Git remote"),
+    ],
+)
+def test_what_is_unknown_is_named_before_anything_happens(
+    platform: Platform, flow: str, parameters: dict[str, object], said: str
+) -> None:
+    tree = platform.desired()
+    ended = platform.start(flow, **parameters)
+    assert ended.state_type == "FAILED"
+    assert said in ended.message
+    assert platform.desired() == tree
+
+
+def test_a_registry_that_is_down_fails_the_release_and_up_mends_it(platform: Platform) -> None:
+    tree = platform.desired()
+    greeting = f"Hello, number {next(_NUMBERS)}"
+    part = Registry()
+    part.stop(platform.world)
+    try:
+        ended = platform.released(platform.say(greeting))
+        assert ended.state_type == "FAILED"
+        assert "registry" in ended.message
+        assert platform.failing_tasks(ended) == ["push hello"]
+        assert platform.desired() == tree
+    finally:
+        part.bring_up(platform.world)
+    again = platform.start(commit="main")
+    assert again.succeeded, again.message
+    assert platform.served() == greeting
+
+
+def test_an_application_taken_out_of_the_list_is_pruned_and_comes_back(platform: Platform) -> None:
+    other = '  second:\n    source: apps/second\n    chart: charts/second\n    repository: "{environment}/hello"\n'
+    other += "    build_args:\n      BASE: symphony-base/python:3.11\n"
+
+    def add(copy: Path) -> None:
+        shutil.copytree(copy / "apps/hello", copy / "apps/second")
+        shutil.copytree(copy / "charts/hello", copy / "charts/second")
+        replace(copy / "charts/second/Chart.yaml", "name: hello", "name: second")
+        for values in (copy / "charts/second").glob("values*.yaml"):
+            values.write_text(values.read_text().replace("hello.", "second."))
+        replace(copy / "symphony.yaml", "applications:\n", f"applications:\n{other}")
+
+    added = platform.released(platform.push("a second service", add))
+    assert added.succeeded, added.message
+    url = f"http://{HOST}:{platform.world.ports.ingress}/"
+    assert httpx.get(url, headers={"Host": "second.dev.localhost"}, timeout=5).status_code == httpx.codes.OK
+
+    removed = platform.released(platform.push("without it", lambda copy: replace(copy / "symphony.yaml", other, "")))
+    assert removed.succeeded, removed.message
+    story = platform.api.artifact(removed.id, "release-dev")
+    assert story is not None
+    assert "second" in story
+    deadline = time.monotonic() + 30
+    while httpx.get(url, headers={"Host": "second.dev.localhost"}, timeout=5).status_code == httpx.codes.OK:
+        assert time.monotonic() < deadline, "the removed application still answers"
+        time.sleep(0.2)
+    assert httpx.get(url, headers={"Host": "hello.dev.localhost"}, timeout=5).status_code == httpx.codes.OK
