@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 from moto.core.responses import ActionResult
 from moto.ecr.models import ECRBackend, Image, Repository
 from moto.ecr.responses import ECRResponse
 
 from sandbox.aws import login
-from sandbox.aws.ecr_tags import RESTORED
+from sandbox.aws.ecr_names import PUSHED_AT, RESTORED
 from sandbox.aws.settings import AwsSettings
+
+_log = logging.getLogger(__name__)
 
 
 def image_size(manifest: str) -> int | None:
@@ -46,6 +50,8 @@ def correct(settings: AwsSettings) -> None:
     _address_repositories(settings.registry)
     _keep_images_whose_tag_moved()
     _adopt_restored_repositories()
+    _date_restored_images()
+    _delete_layers_too(settings)
 
 
 def _replace(owner: type, name: str, method: Callable[..., Any]) -> None:
@@ -97,3 +103,47 @@ def _adopt_restored_repositories() -> None:
         return made
 
     _replace(ECRBackend, "create_repository", create_repository)
+
+
+def _date_restored_images() -> None:
+    """An image that is put back keeps the time at which it was pushed."""
+    plain: Callable[..., ActionResult] = ECRResponse.put_image
+
+    def put_image(self: Any) -> ActionResult:
+        result = plain(self)
+        if pushed := self.headers.get(PUSHED_AT):
+            image: Any = result.result
+            image["image"].image_pushed_at = int(pushed)
+        return result
+
+    _replace(ECRResponse, "put_image", put_image)
+
+
+def _delete_layers_too(settings: AwsSettings) -> None:
+    """What is deleted in ECR leaves the registry behind the gate as well, so that no repair brings it back."""
+    for name in ("batch_delete_image", "delete_repository"):
+        _replace(ECRBackend, name, _forgetting(getattr(ECRBackend, name), settings))
+
+
+def _forgetting(plain: Callable[..., Any], settings: AwsSettings) -> Callable[..., Any]:
+    def delete(self: Any, repository_name: str, *args: Any, **kwargs: Any) -> Any:
+        before = _digests(self, repository_name)
+        result = plain(self, repository_name, *args, **kwargs)
+        for digest in before - _digests(self, repository_name):
+            try:
+                httpx.delete(
+                    f"{settings.layers}/v2/{repository_name}/manifests/{digest}",
+                    auth=(settings.layers_user, settings.layers_password),
+                    timeout=2,
+                    trust_env=False,
+                )
+            except httpx.HTTPError as error:
+                _log.warning("The registry still holds %s@%s, deleted in ECR (%s).", repository_name, digest, error)
+        return result
+
+    return delete
+
+
+def _digests(backend: Any, repository: str) -> set[str]:
+    found = backend.repositories.get(repository)
+    return {image.get_image_digest() for image in found.images} if found else set()

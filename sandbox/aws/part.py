@@ -46,10 +46,13 @@ class Aws(Part):
             login_secret=world.secret("ecr-login"),
             login_life=str(login_life_file(world)),
             registry=f"{HOST}:{world.ports.ecr}",
+            layers=f"http://{HOST}:{world.ports.registry}",
+            layers_user="gate",
+            layers_password=world.secret("registry-password"),
         )
         path = world.write(world.folder("aws") / "server.json", settings.text())
         environment = {"PYTHONPATH": str(SOURCE_ROOT), "MOTO_ACCOUNT_ID": ACCOUNT, "PYTHONUNBUFFERED": "1"}
-        Daemon("aws", [sys.executable, "-m", "sandbox.aws.server", path], environment).start(world)
+        Daemon("aws", [sys.executable, "-m", "sandbox.aws.server", path, settings.mark], environment).start(world)
 
     def check(self, world: World) -> None:
         """Ask who the access key is.

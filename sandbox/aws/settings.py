@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ class AwsSettings:
         login_secret: Signs ECR logins; the gate checks with the same.
         login_life: File that may hold another life of a login, in seconds; read at each request.
         registry: Host and port that image names begin with.
+        layers: Base URL of the OCI registry that holds the images.
+        layers_user: Its user.
+        layers_password: The user's password.
     """
 
     host: str
@@ -28,10 +32,18 @@ class AwsSettings:
     login_secret: str
     login_life: str
     registry: str
+    layers: str
+    layers_user: str
+    layers_password: str
 
     def text(self) -> str:
         """The file's content."""
         return json.dumps(asdict(self), indent=1)
+
+    @property
+    def mark(self) -> str:
+        """An argument for the process, so that one that was told something else is replaced."""
+        return hashlib.sha256(self.text().encode()).hexdigest()[:12]
 
     @classmethod
     def read(cls, path: Path) -> AwsSettings:

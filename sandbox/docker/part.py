@@ -69,8 +69,13 @@ class Docker(Part):
         super().stop(world)
         engine = remembered(world)
         if engine and engine.own:
-            leftovers.clear(world, _data(world), _run(world))
-            own_socket(world).unlink(missing_ok=True)
+            self._clear(world)
+
+    def _clear(self, world: World) -> None:
+        """Remove what keeps the next engine from starting: containerd, mounts, and files that name dead processes."""
+        leftovers.clear(world, _data(world), _run(world))
+        tool.run([world.tool("rm"), "-rf", "--one-file-system", _run(world)], limit=30)
+        own_socket(world).unlink(missing_ok=True)
 
     def _ping(self, world: World) -> None:
         engine = choose(world)
@@ -83,10 +88,7 @@ class Docker(Part):
         if not engine.driver:
             engine = remember(world, replace(engine, driver=_storage_driver(world)))
         if _DAEMON not in recorded(world):
-            # A killed engine leaves containerd, mounts and a process id file that keep the next one from starting.
-            leftovers.clear(world, _data(world), _run(world))
-            for stale in (_run(world) / "dockerd.pid", own_socket(world)):
-                stale.unlink(missing_ok=True)
+            self._clear(world)
         config = world.write(world.folder("docker") / "daemon.json", "{}\n")
         Daemon(
             _DAEMON,

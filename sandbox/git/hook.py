@@ -109,7 +109,7 @@ def post_receive(settings: GitSettings, lines: Iterable[str]) -> int:
         except PrefectError as reason:
             sys.stderr.write(
                 f"symphony: {commit[:12]} is pushed, but its release did not start ({reason}); "
-                f"start it with `symphony release {settings.environment} {commit[:12]}`.\n"
+                f"start it with `symphony release {commit[:12]} --env {settings.environment}`.\n"
             )
         else:
             sys.stderr.write(f"symphony: release {name} of {commit[:12]} to {settings.environment}: {url}\n")

@@ -45,7 +45,7 @@ class Git(Part):
         seed(world)
         configure(world, path, SOURCE_ROOT)
         environment = {"PYTHONPATH": str(SOURCE_ROOT), "PYTHONUNBUFFERED": "1"}
-        Daemon("git", [sys.executable, "-m", "sandbox.git.server", path], environment).start(world)
+        Daemon("git", [sys.executable, "-m", "sandbox.git.server", path, settings.mark], environment).start(world)
 
     def check(self, world: World) -> None:
         """Ask for the refs, as a clone does.

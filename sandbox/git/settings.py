@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,6 +37,11 @@ class GitSettings:
     def text(self) -> str:
         """The file's content."""
         return json.dumps(asdict(self), indent=1)
+
+    @property
+    def mark(self) -> str:
+        """An argument for the process, so that one that was told something else is replaced."""
+        return hashlib.sha256(self.text().encode()).hexdigest()[:12]
 
     @classmethod
     def read(cls, path: Path) -> GitSettings:

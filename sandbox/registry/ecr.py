@@ -7,15 +7,18 @@ import json
 import logging
 import os
 import threading
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from sandbox.aws.ecr_tags import RESTORED
+from sandbox.aws.ecr_names import PUSHED_AT, RESTORED
+from sandbox.registry.manifest import Manifest
 
 _log = logging.getLogger(__name__)
+_PUSHED: ContextVar[float | None] = ContextVar("pushed", default=None)
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Books:
         self._ledger = ledger
         self._lock = threading.Lock()
         self._known: dict[str, Repository] | None = None
+        client.meta.events.register("before-sign.ecr.PutImage", _date)
 
     def repository(self, name: str) -> Repository | None:
         """The repository of that name, or none where ECR has none."""
@@ -78,18 +82,26 @@ class Books:
             raise
         return str(images["imageDetails"][0]["imageDigest"])
 
-    def put(self, repository: str, tag: str | None, digest: str, manifest: str, media_type: str) -> None:
-        """Enter an image; harmless where it is entered already."""
-        if self.digest_of(repository, tag or digest) == digest:
+    def put(self, repository: str, tag: str | None, image: Manifest, pushed: float | None = None) -> None:
+        """Enter an image, as pushed now or at another Unix time; harmless where it is entered already."""
+        if self.digest_of(repository, tag or image.digest) == image.digest:
             return
-        image = {"imageManifest": manifest, "imageManifestMediaType": media_type, "imageDigest": digest}
+        token = _PUSHED.set(pushed)
         try:
-            self._client.put_image(repositoryName=repository, **image, **({"imageTag": tag} if tag else {}))
+            self._client.put_image(
+                repositoryName=repository,
+                imageManifest=image.text,
+                imageManifestMediaType=image.media_type,
+                imageDigest=image.digest,
+                **({"imageTag": tag} if tag else {}),
+            )
         except ClientError as error:
             if error.response["Error"]["Code"] != "ImageAlreadyExistsException":
                 raise
-            if self.digest_of(repository, tag or digest) != digest:
+            if self.digest_of(repository, tag or image.digest) != image.digest:
                 raise
+        finally:
+            _PUSHED.reset(token)
 
     def restore(self, name: str) -> bool:
         """Make a repository again that the API lost; tells whether it had to.
@@ -130,3 +142,9 @@ class Books:
             half = self._ledger.with_suffix(f".{os.getpid()}")
             half.write_text(json.dumps({name: asdict(entry) for name, entry in self._known.items()}, indent=1))
             half.replace(self._ledger)
+
+
+def _date(request: Any, **_: Any) -> None:
+    """Give a PutImage the time at which its image was pushed, where that was not now."""
+    if (pushed := _PUSHED.get()) is not None:
+        request.headers[PUSHED_AT] = str(int(pushed))

@@ -120,6 +120,13 @@ class Gate:
         if target.reference and request.method == "PUT":
             async with tags[target.repository, target.reference]:
                 return await self._put(request, repository, target.reference, target.tag)
+        return await self._pass_on(request, repository, target.reference)
+
+    async def _pass_on(self, request: Request, repository: Repository, reference: str | None) -> Response:
+        """Everything but the put of a manifest; one that ECR does not have is not handed out."""
+        if reference and not await asyncio.to_thread(self.books.digest_of, repository.name, reference):
+            # Deleted through ECR's API, or never finished.
+            return errors.no_image(repository.name, reference)
         _, response = await self.upstream.forward(request)
         return response
 

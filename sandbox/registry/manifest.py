@@ -43,6 +43,21 @@ class Target:
         return self.reference if self.reference and ":" not in self.reference else None
 
 
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest as the registry holds it.
+
+    Attributes:
+        digest: Its digest.
+        media_type: Its media type.
+        text: Its bytes as text; the digest is of exactly these.
+    """
+
+    digest: str
+    media_type: str
+    text: str
+
+
 def target(path: str) -> Target | None:
     """Read a path of the distribution API; none where it is no such path."""
     found = _PATH.fullmatch(path)

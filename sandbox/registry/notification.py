@@ -59,17 +59,16 @@ class Intake:
         if found is None:
             _log.warning("The registry told of %s@%s and has it no more.", push.repository, push.digest)
             return
-        digest, media_type, text = found
-        await asyncio.to_thread(self._books.put, push.repository, push.tag, digest, text, media_type)
+        await asyncio.to_thread(self._books.put, push.repository, push.tag, found)
         if waiting := self._awaited.get(push):
             waiting.set()
         action = event.image_action(
             account=ACCOUNT,
             region=REGION,
             repository=push.repository,
-            digest=digest,
+            digest=found.digest,
             tag=push.tag,
-            media_type=media_type,
+            media_type=found.media_type,
             at=event.now(),
         )
         self._events.send(event.prefect_event(action, self._registry))

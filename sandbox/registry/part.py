@@ -46,7 +46,6 @@ class Registry(Part):
         configuration = registry_configuration(
             settings,
             listen=f"{HOST}:{world.ports.registry}",
-            storage=world.folder("registry", "storage"),
             htpasswd=htpasswd,
             secret=world.secret("registry-http"),
         )
@@ -56,7 +55,7 @@ class Registry(Part):
         )
         path = world.write(folder / "gate.json", settings.text())
         environment = {**aws_environment(world), "PYTHONPATH": str(SOURCE_ROOT), "PYTHONUNBUFFERED": "1"}
-        Daemon(_GATE, [sys.executable, "-m", "sandbox.registry.server", path], environment).start(world)
+        Daemon(_GATE, [sys.executable, "-m", "sandbox.registry.server", path, settings.mark], environment).start(world)
         self.wait(world, lambda: self._answers(world))
         self._repair_once(world)
 
@@ -108,6 +107,7 @@ def gate_settings(world: World) -> GateSettings:
         prefect=world.prefect_url,
         prefect_password=world.secret("prefect-password"),
         ledger=str(world.state / "registry" / "repositories.json"),
+        storage=str(world.folder("registry", "storage")),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 from sandbox.registry.ecr import Books
 from sandbox.registry.upstream import Upstream
@@ -25,8 +26,14 @@ class Restored:
     images: list[str] = field(default_factory=list)
 
 
-async def repair(books: Books, upstream: Upstream) -> dict[str, list[str]]:
-    """Compare the registry with ECR's books and put back what is missing there; harmless where nothing is."""
+async def repair(books: Books, upstream: Upstream, storage: Path) -> dict[str, list[str]]:
+    """Compare the registry with ECR's books and put back what is missing there; harmless where nothing is.
+
+    Args:
+        books: ECR's repositories and images.
+        upstream: The registry.
+        storage: Its folder, whose files tell when an image came in.
+    """
     done = Restored()
     for name in await upstream.catalog():
         tags = await upstream.tags(name)
@@ -40,9 +47,18 @@ async def repair(books: Books, upstream: Upstream) -> dict[str, list[str]]:
             known: str | None = await asyncio.to_thread(books.digest_of, name, tag)
             if found is None or known:
                 continue
-            digest, media_type, text = found
-            await asyncio.to_thread(books.put, name, tag, digest, text, media_type)
+            pushed = pushed_at(storage, name, found.digest)
+            await asyncio.to_thread(books.put, name, tag, found, pushed)
             done.images.append(f"{name}:{tag}")
     if done.images:
         _log.warning("Put %d images back into ECR: %s.", len(done.images), ", ".join(done.images))
     return asdict(done)
+
+
+def pushed_at(storage: Path, repository: str, digest: str) -> float | None:
+    """Unix time at which the registry first took a manifest (the storage layout of distribution 2.8)."""
+    algorithm, _, value = digest.partition(":")
+    link = (
+        storage / "docker/registry/v2/repositories" / repository / "_manifests/revisions" / algorithm / value / "link"
+    )
+    return link.stat().st_mtime if link.exists() else None

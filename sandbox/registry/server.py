@@ -47,9 +47,9 @@ async def serve(settings: GateSettings) -> None:
         host = f"{settings.host}:{settings.port}"
         intake = Intake(books, upstream, PrefectEvents(prefect, settings.prefect), host)
         gate = Gate(settings, books, upstream, intake)
-        application = gate.application(lambda: repair(books, upstream))
+        application = gate.application(lambda: repair(books, upstream, Path(settings.storage)))
         config = uvicorn.Config(
-            application, settings.host, settings.port, log_level="warning", access_log=False, server_header=False
+            application, settings.host, settings.port, log_level="error", access_log=False, server_header=False
         )
         await uvicorn.Server(config).serve()
 

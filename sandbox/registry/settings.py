@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ class GateSettings:
         prefect: Base URL of Prefect's server.
         prefect_password: Password of its user ``admin``.
         ledger: File that remembers the repositories' settings.
+        storage: Folder of the registry's blobs.
     """
 
     host: str
@@ -39,10 +41,16 @@ class GateSettings:
     prefect: str
     prefect_password: str
     ledger: str
+    storage: str
 
     def text(self) -> str:
         """The file's content."""
         return json.dumps(asdict(self), indent=1)
+
+    @property
+    def mark(self) -> str:
+        """An argument for the process, so that one that was told something else is replaced."""
+        return hashlib.sha256(self.text().encode()).hexdigest()[:12]
 
     @classmethod
     def read(cls, path: Path) -> GateSettings:
@@ -50,13 +58,12 @@ class GateSettings:
         return cls(**json.loads(path.read_text()))
 
 
-def registry_configuration(settings: GateSettings, *, listen: str, storage: Path, htpasswd: Path, secret: str) -> str:
+def registry_configuration(settings: GateSettings, *, listen: str, htpasswd: Path, secret: str) -> str:
     """The registry's configuration file (distribution 2.8); JSON is YAML, and quotes what needs it.
 
     Args:
         settings: The gate's settings.
         listen: Host and port to listen on.
-        storage: Folder of the blobs.
         htpasswd: File with the gate's password.
         secret: Signs the state of uploads, so that they outlive a restart.
     """
@@ -73,7 +80,7 @@ def registry_configuration(settings: GateSettings, *, listen: str, storage: Path
         "version": "0.1",
         "log": {"level": "warn", "accesslog": {"disabled": True}},
         "storage": {
-            "filesystem": {"rootdirectory": str(storage)},
+            "filesystem": {"rootdirectory": settings.storage},
             "cache": {"blobdescriptor": "inmemory"},
             "delete": {"enabled": True},
         },

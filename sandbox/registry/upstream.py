@@ -8,7 +8,7 @@ import httpx
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from sandbox.registry.manifest import MEDIA_TYPES
+from sandbox.registry.manifest import MEDIA_TYPES, Manifest
 
 _HOP_BY_HOP = {
     b"connection",
@@ -71,15 +71,15 @@ class Upstream:
             return []
         return list(answer.raise_for_status().json()["tags"] or [])
 
-    async def manifest(self, repository: str, reference: str) -> tuple[str, str, str] | None:
-        """Digest, media type and text of a manifest, or none where the registry has none."""
+    async def manifest(self, repository: str, reference: str) -> Manifest | None:
+        """A manifest by tag or digest, or none where the registry has none."""
         answer = await self.client.get(
             f"/v2/{repository}/manifests/{reference}", headers={"Accept": ", ".join(MEDIA_TYPES)}
         )
         if answer.status_code == httpx.codes.NOT_FOUND:
             return None
         answer.raise_for_status()
-        return answer.headers["Docker-Content-Digest"], answer.headers["Content-Type"], answer.text
+        return Manifest(answer.headers["Docker-Content-Digest"], answer.headers["Content-Type"], answer.text)
 
 
 async def _chunks(answer: httpx.Response) -> AsyncIterator[bytes]:
