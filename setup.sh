@@ -22,6 +22,8 @@ choose() {
     if suits "$name"; then echo "$name"; return; fi
   done
 }
+# An environment that was copied here with its folder still calls the programs of where it was.
+if [ -e .venv/symphony.home ] && [ "$(cat .venv/symphony.home)" != "$PWD" ]; then rm -rf .venv; fi
 if [ -x .venv/bin/python ]; then python=.venv/bin/python; else
   python=$(choose)
   [ -n "$python" ] || packages+=(python3 python3-venv)
@@ -90,19 +92,14 @@ if [ "$(cat .venv/symphony.lock 2>/dev/null)" != "$lock" ] || [ ! -x .venv/bin/u
 fi
 
 # --- The project itself: this folder on the environment's path, and its command. ---
-here=$PWD
-command=".venv/bin/symphony"
-if [ "$(cat .venv/symphony.home 2>/dev/null)" != "$here" ] || [ ! -x "$command" ]; then
-  printf '%s\n' "$here" >"$(echo .venv/lib/python3*/site-packages)/symphony-home.pth"
-  cat >"$command" <<'PYTHON'
+command=.venv/bin/symphony
+for packages in .venv/lib/python3*/site-packages; do printf '%s\n' "$PWD" >"$packages/symphony-home.pth"; done
+cat >"$command.new" <<'COMMAND'
 #!/bin/sh
-"exec" "$(dirname "$(readlink -f "$0")")/python" "$0" "$@"
-from cli.main import main
-
-main()
-PYTHON
-  chmod 755 "$command"
-  printf '%s\n' "$here" >.venv/symphony.home
-fi
+exec "$(dirname "$(readlink -f "$0")")/python" -P -c 'from cli.main import main; main()' "$@"
+COMMAND
+chmod 755 "$command.new"
+mv -f "$command.new" "$command"
+printf '%s\n' "$PWD" >.venv/symphony.home
 
 exec "$command" toolchain build

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="List, build, export and import the pinned tools.", invoke_without_command=True)
 
+_KEYS = {"name": "tool", "origin": "from"}
+_PIPE_WIDTH = 300
+"""Columns where no terminal tells them: no path is cut."""
 _UNITS = ("B", "kB", "MB", "GB")
 
 
@@ -32,10 +35,7 @@ def listing(ctx: typer.Context, as_json: bool = typer.Option(False, "--json", he
     if as_json:
         typer.echo(
             json.dumps(
-                [
-                    {"from" if key == "origin" else key: value for key, value in asdict(program).items()}
-                    for program in found
-                ],
+                [{_KEYS.get(key, key): value for key, value in asdict(program).items()} for program in found],
                 indent=1,
             )
         )
@@ -43,12 +43,15 @@ def listing(ctx: typer.Context, as_json: bool = typer.Option(False, "--json", he
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table("tool", "version", "from", "path", box=None, header_style="bold", pad_edge=False)
+    table = Table("tool", "version", "from", box=None, header_style="bold", pad_edge=False)
     table.add_column("size", justify="right")
+    table.add_column("path", overflow="fold")
     for program in found:
         style = "red" if program.origin == "missing" else None
-        table.add_row(program.name, program.version, program.origin, program.path, _size(program.size), style=style)
-    console = Console(soft_wrap=not Console().is_terminal)
+        table.add_row(program.name, program.version, program.origin, _size(program.size), program.path, style=style)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_PIPE_WIDTH)
     console.print(table)
     if any(program.origin == "missing" for program in found):
         console.print("`make setup` brings what is missing.", style="yellow")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import sysconfig
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,13 +66,18 @@ def programs(store: Store) -> Iterator[Program]:
 
 
 def _from_pypi() -> Iterator[Program]:
-    from importlib import metadata  # noqa: PLC0415 - a third of a warm listing's imports
-
+    # A wheel's version is in its folder's name (the specification of installed projects); asking importlib.metadata
+    # reads every package there is.
+    installed = dict(
+        path.name.removesuffix(".dist-info").rsplit("-", 1)
+        for path in Path(sysconfig.get_path("purelib")).glob("*-*.dist-info")
+    )
     for name, package in _PYPI.items():
         path = Path(sys.executable).with_name(name)
-        try:
-            yield Program(name, metadata.version(package), "PyPI", str(path), path.stat().st_size)
-        except (metadata.PackageNotFoundError, OSError):
+        version = installed.get(package.replace("-", "_"))
+        if version and path.exists():
+            yield Program(name, version, "PyPI", str(path), path.stat().st_size)
+        else:
             yield _elsewhere(name, {})
 
 
