@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,10 @@ import psutil
 
 from sandbox.world import World
 
+MARK = "SYMPHONY_SANDBOX"
+"""Variable that every process of a sandbox carries, with the state folder: what outlives its parent is still known."""
 _TAIL_BYTES = 4000
+_POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Daemon:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.cwd or world.state,
-                env={**os.environ, "PATH": world.path, **self.env},
+                env={**os.environ, "PATH": world.path, **self.env, MARK: str(world.state)},
                 start_new_session=True,
             )
         born = psutil.Process(child.pid).create_time()
@@ -77,6 +81,17 @@ def recorded(world: World) -> dict[str, int]:
     """Process ids of the daemons that live, by name."""
     names = sorted(path.stem for path in world.folder("run").glob("*.json"))
     return {name: found[0].pid for name in names if (found := _recorded(world, name))}
+
+
+def marked(world: World) -> list[psutil.Process]:
+    """Every process that came of a daemon of this sandbox, also of one that was killed; pods are not among them."""
+    wanted = f"{MARK}={world.state}".encode()
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(OSError, psutil.Error):
+            if wanted in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0") and process.pid != os.getpid():
+                found.append(process)
+    return found
 
 
 def tail(world: World, name: str) -> str:
@@ -108,8 +123,23 @@ def _end(process: psutil.Process, grace: float) -> None:
         return
     with contextlib.suppress(psutil.NoSuchProcess):
         process.terminate()
-    _, alive = psutil.wait_procs(tree, timeout=grace)
-    for left in alive:
+    for left in _alive(tree, grace):
         with contextlib.suppress(psutil.NoSuchProcess):
             left.kill()
-    psutil.wait_procs(alive, timeout=grace)
+    _alive(tree, grace)
+
+
+def _alive(processes: Sequence[psutil.Process], limit: float) -> list[psutil.Process]:
+    """Those that still live after the limit; one that has ended counts as gone, however late process 1 reaps it."""
+    deadline = time.monotonic() + limit
+    while True:
+        alive = [process for process in processes if _lives(process)]
+        if not alive or time.monotonic() > deadline:
+            return alive
+        time.sleep(_POLL_SECONDS)
+
+
+def _lives(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    return False

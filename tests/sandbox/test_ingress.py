@@ -3,6 +3,7 @@
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Self
 
 import pytest
 
@@ -61,7 +62,7 @@ class Answering:
         self.server.hosts = self.hosts  # type: ignore[attr-defined]
         self.port = self.server.server_port
 
-    def __enter__(self) -> "Answering":
+    def __enter__(self) -> Self:
         Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         return self
 

@@ -36,5 +36,5 @@ def test_a_branch_that_is_there_is_left_as_it_is(world: World) -> None:
 
 
 def test_a_missing_repository_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ToolError, match="platform.git"):
+    with pytest.raises(ToolError, match="platform"):
         branches.ensure(World(source=tmp_path, state=tmp_path))
