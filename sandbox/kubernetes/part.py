@@ -60,9 +60,7 @@ class KubernetesPart(Part):
         """Bring the cluster up, or repair it: what runs is left, what died is started, what it left is recovered."""
         layout = Layout(world)
         if os.geteuid():
-            raise BadInputError(
-                "The sandbox's cluster needs root for namespaces, mounts and iptables; run it with sudo."
-            )
+            raise BadInputError("The sandbox's cluster needs root (namespaces, mounts, iptables); use sudo.")
         layout.check_length()
         self._forget_the_dead(world)
         self._remember_the_machine(layout)
