@@ -35,6 +35,9 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("down", "cli.sandbox", "Stop the sandbox and leave nothing behind."),
     Entry("status", "cli.sandbox", "Show each part of the sandbox."),
     Entry("doctor", "cli.sandbox", "Find out what is wrong, and say what to do."),
+    Entry("open", "cli.sandbox", "Open a page of the sandbox in the browser."),
+    Entry("logs", "cli.sandbox", "Show the last log lines of a part."),
+    Entry("deploy-flows", "cli.flows", "Put the deployments of prefect.yaml onto a Prefect server."),
     Entry("toolchain", "cli.toolchain", "List, build, export and import the pinned tools."),
 )
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from deployments.apply import deploy_flows
+from deployments.client import PrefectApi
 from symphony.errors import BadInputError, SymphonyError
 
 if __name__ == "__main__":
     try:
-        done = deploy_flows()
+        server = PrefectApi(os.environ.get("PREFECT_API_URL", ""), os.environ.get("PREFECT_API_AUTH_STRING", ""))
+        done = deploy_flows(server)
     except SymphonyError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(2 if isinstance(error, BadInputError) else 1)

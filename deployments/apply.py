@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from deployments.client import PrefectApi
+from deployments.fingerprint import fingerprint
 from deployments.listing import Declared, read
-from deployments.server import Server, fingerprint
 from symphony.config import Configuration, load
 from symphony.errors import BadInputError
 
@@ -35,35 +36,37 @@ class Applied:
 
 
 def deploy_flows(
+    api: PrefectApi,
     root: Path = ROOT,
     environments: Sequence[str] = (),
     *,
     force: bool = False,
     report: Callable[[str], None] = lambda _: None,
 ) -> Applied:
-    """Put everything that the flows need onto the server that ``PREFECT_API_URL`` names.
+    """Put everything that the flows need onto a Prefect server.
 
     Args:
+        api: The server.
         root: Folder with ``prefect.yaml`` and ``symphony.yaml``.
         environments: Deploy for these alone; for all by default.
         force: Also where the server seems to have it all.
         report: Called with each deployment's whole name as it is put there.
 
     Raises:
-        BadInputError: The list is wrong, an environment is unknown, or no server is named.
-        TransientError: The server does not answer.
+        BadInputError: The list is wrong, an environment is unknown, or the server refuses the credentials.
+        SymphonyError: The server does not answer, or refuses a deployment.
     """
     started = time.monotonic()
     configuration = load(root / "symphony.yaml")
-    declared = chosen(read(root / "prefect.yaml"), configuration, environments)
-    version = fingerprint(root, declared)
-    server = Server.named()
-    before = {} if force else server.versions()
+    everything = read(root / "prefect.yaml")
+    declared = chosen(everything, configuration, environments)
+    version = fingerprint(root, everything)
+    before = {} if force else api.versions()
     changed = [one for one in declared if before.get(one.full_name) != version]
     if changed:
         from deployments.prefect_api import put  # noqa: PLC0415 - a warm check must not load Prefect
 
-        put(configuration, changed, version, report)
+        put(api, configuration, changed, version, report)
     return Applied(
         deployments=tuple(one.full_name for one in declared),
         changed=tuple(one.full_name for one in changed),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -64,7 +65,7 @@ class PrefectApi:
 
     def __init__(self, url: str, auth: str = "") -> None:
         """Prepare the connection; nothing is asked yet."""
-        self.url = url.rstrip("/")
+        self.url, self.auth = url.rstrip("/"), auth
         user, _, password = auth.partition(":")
         self._http = httpx.Client(
             base_url=self.url, auth=(user, password) if auth else None, timeout=httpx.Timeout(15, connect=5)
@@ -131,6 +132,14 @@ class PrefectApi:
         found = self._call("POST", "/artifacts/filter", body)
         return str(found[0]["data"]) if found else None
 
+    def versions(self) -> dict[str, str]:
+        """Version of each deployment, by its whole name, such as ``release/dev``."""
+        flows = {flow["id"]: flow["name"] for flow in self._pages("/flows/filter")}
+        return {
+            f"{flows.get(one['flow_id'])}/{one['name']}": one["version"] or ""
+            for one in self._pages("/deployments/filter")
+        }
+
     def cancel(self, identity: str) -> None:
         """Ask for a run's end; its worker ends the process."""
         state = {"type": "CANCELLING", "message": "Cancelled from the command line."}
@@ -139,6 +148,13 @@ class PrefectApi:
     def link(self, identity: str) -> str:
         """Address of a run's page."""
         return f"{self.url.removesuffix('/api')}/runs/flow-run/{identity}"
+
+    def _pages(self, path: str) -> Iterator[dict[str, Any]]:
+        for offset in itertools.count(step=_PAGE):
+            page = self._call("POST", path, {"limit": _PAGE, "offset": offset})
+            yield from page
+            if len(page) < _PAGE:
+                return
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None, missing: str = "it") -> Any:
         try:

@@ -10,17 +10,23 @@ from prefect import Flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.deployments.runner import DeploymentApplyError, RunnerDeployment
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 from prefect.types.entrypoint import EntrypointType
 
 from deployments import blocks, pool
 from deployments.apply import flow_of
+from deployments.client import PrefectApi
 from deployments.listing import Declared
 from symphony.config import Configuration
 from symphony.errors import SymphonyError
 
 
 def put(
-    configuration: Configuration, declared: Sequence[Declared], version: str, report: Callable[[str], None]
+    api: PrefectApi,
+    configuration: Configuration,
+    declared: Sequence[Declared],
+    version: str,
+    report: Callable[[str], None],
 ) -> None:
     """Put pool, queues, limits, blocks and deployments onto the server; what flows need comes before the flows.
 
@@ -29,14 +35,15 @@ def put(
         SymphonyError: The server refuses a deployment.
     """
     prepared = [_prepared(one, version) for one in declared]
-    asyncio.run(_ground(configuration))
-    blocks.save(configuration)
-    for one, deployment in zip(declared, prepared, strict=True):
-        try:
-            deployment.apply()
-        except DeploymentApplyError as error:
-            raise SymphonyError(f"The Prefect server refuses the deployment {one.full_name}: {error}") from error
-        report(one.full_name)
+    with temporary_settings({PREFECT_API_URL: api.url, PREFECT_API_AUTH_STRING: api.auth or None}):
+        asyncio.run(_ground(configuration))
+        blocks.save(configuration)
+        for one, deployment in zip(declared, prepared, strict=True):
+            try:
+                deployment.apply()
+            except DeploymentApplyError as error:
+                raise SymphonyError(f"The Prefect server refuses the deployment {one.full_name}: {error}") from error
+            report(one.full_name)
 
 
 async def _ground(configuration: Configuration) -> None:

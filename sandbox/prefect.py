@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -15,6 +16,7 @@ from ruamel.yaml import YAML
 
 from sandbox.aws import aws_environment
 from sandbox.daemon import Daemon, recorded
+from sandbox.docker.engine import choose
 from sandbox.git import git_environment
 from sandbox.part import NotReadyError, Part
 from sandbox.tofu import tofu_environment
@@ -89,7 +91,7 @@ def worker_environment(world: World) -> dict[str, str]:
             "SYMPHONY_CACHE": str(world.cache),
             "SYMPHONY_WORK": str(world.folder("work")),
             "KUBECONFIG": str(world.kubeconfig),
-            "DOCKER_HOST": world.docker_host,
+            "DOCKER_HOST": choose(world).host,
             "PREFECT_WORKER_QUERY_SECONDS": _POLL_SECONDS,
             "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.5",
         }
@@ -140,7 +142,7 @@ class Prefect(Part):
             NotReadyError: One of them is missing.
         """
         _healthy(world)
-        wanted = len(YAML(typ="safe").load((world.source / "prefect.yaml").read_text())["deployments"])
+        wanted = _wanted((world.source / "prefect.yaml").read_text())
         found = _ask(world, "/deployments/count", {})
         if found < wanted:
             raise NotReadyError(f"the server has {found} of the {wanted} deployments of prefect.yaml")
@@ -156,6 +158,17 @@ def _digest(environment: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(environment, sort_keys=True).encode()).hexdigest()[:8]
 
 
+@functools.cache
+def _client() -> httpx.Client:
+    # One for all questions; the server is on loopback without TLS, and loading certificate authorities takes long.
+    return httpx.Client(timeout=_REQUEST_SECONDS, trust_env=False, verify=False)  # noqa: S501
+
+
+@functools.cache
+def _wanted(prefect_yaml: str) -> int:
+    return len(YAML(typ="safe").load(prefect_yaml)["deployments"])
+
+
 def _healthy(world: World) -> None:
     if _request(world, "GET", "/health") is not True:
         raise NotReadyError(f"the server on {world.prefect_url} is not well")
@@ -167,14 +180,8 @@ def _ask(world: World, path: str, question: dict[str, Any]) -> Any:
 
 def _request(world: World, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
     try:
-        answer = httpx.request(
-            method,
-            f"{world.prefect_url}/api{path}",
-            json=body,
-            auth=(USER, world.secret("prefect-password")),
-            timeout=_REQUEST_SECONDS,
-            trust_env=False,
-        )
+        login = (USER, world.secret("prefect-password"))
+        answer = _client().request(method, f"{world.prefect_url}/api{path}", json=body, auth=login)
     except httpx.HTTPError as error:
         raise NotReadyError(f"the server on {world.prefect_url} does not answer ({error})") from error
     if answer.is_error:

@@ -1,0 +1,41 @@
+"""``symphony deploy-flows``: put the list of deployments onto a Prefect server."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command("deploy-flows")
+def deploy_flows(
+    environment: Annotated[
+        list[str] | None, typer.Option("--environment", "-e", help="Only for this environment; may be repeated.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Also what the server seems to have already.")] = False,
+) -> None:
+    """Put every deployment of prefect.yaml onto a Prefect server, with what the flows need there.
+
+    That is the work pool and its queues, the concurrency limits, and the blocks for AWS and Docker. The server is the
+    one of PREFECT_API_URL (and PREFECT_API_AUTH_STRING), or the sandbox's. Safe to repeat: what is as it should be
+    is left alone.
+    """
+    from rich.console import Console  # noqa: PLC0415 - loaded only where it is used
+
+    from cli.connection import connect  # noqa: PLC0415
+    from deployments import apply  # noqa: PLC0415
+
+    console = Console()
+    api = connect()
+
+    def say(name: str) -> None:
+        console.print(f"  {name}", highlight=False)
+
+    done = apply.deploy_flows(api, environments=environment or (), force=force, report=say)
+    console.print(
+        f"{len(done.changed)} of {len(done.deployments)} deployments put onto {api.url} in {done.seconds:.1f} s; "
+        f"all are version {done.version}.",
+        highlight=False,
+    )
