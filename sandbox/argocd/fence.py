@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sandbox.argocd.processes import Listeners
 from sandbox.world import World
+from symphony.errors import SymphonyError, ToolError
 from symphony.tool import run
 
 _FOUND, _ABSENT = 0, 1
@@ -18,11 +19,18 @@ def put_up(world: World) -> None:
     """Drop what comes to that port from anywhere but loopback.
 
     Raises:
-        ToolError: The rule was refused; it takes root.
+        SymphonyError: The rule was refused; it takes root.
     """
-    for program in _programs(world):
-        if run(_rule(world, program, "--check"), ok=(_FOUND, _ABSENT)).code == _ABSENT:
-            run(_rule(world, program, "--insert"))
+    for program in programs(world):
+        try:
+            if run(rule(world, program, "--check"), ok=(_FOUND, _ABSENT)).code == _ABSENT:
+                run(rule(world, program, "--insert"))
+        except ToolError as error:
+            port = Listeners.of(world).controller_metrics
+            raise SymphonyError(
+                f"Port {port}, where Argo CD opens its metrics to every address, cannot be fenced off, which takes "
+                f"root and {program.name}: {error.output.strip()}"
+            ) from error
 
 
 def take_down(world: World) -> None:
@@ -31,17 +39,19 @@ def take_down(world: World) -> None:
     Raises:
         ToolError: The firewall could not be asked.
     """
-    for program in _programs(world):
-        while run(_rule(world, program, "--check"), ok=(_FOUND, _ABSENT)).code == _FOUND:
-            run(_rule(world, program, "--delete"))
+    for program in programs(world):
+        while run(rule(world, program, "--check"), ok=(_FOUND, _ABSENT)).code == _FOUND:
+            run(rule(world, program, "--delete"))
 
 
-def _programs(world: World) -> list[Path]:
+def programs(world: World) -> list[Path]:
+    """The firewalls that this machine has: one, or two where it knows IPv6."""
     names = ["iptables"] + ["ip6tables"] * Path("/proc/net/if_inet6").exists()
     return [world.tool(name) for name in names]
 
 
-def _rule(world: World, program: Path, action: str) -> list[str | Path]:
+def rule(world: World, program: Path, action: str) -> list[str | Path]:
+    """A firewall's command about the rule; the action is ``--check``, ``--insert`` or ``--delete``."""
     port = str(Listeners.of(world).controller_metrics)
     match = ("INPUT", "--protocol", "tcp", "--dport", port, "!", "--in-interface", "lo", "--jump", "DROP")
     return [program, "--wait", "5", action, *match]

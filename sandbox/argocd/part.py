@@ -20,6 +20,7 @@ from sandbox.argocd.processes import Listeners
 from sandbox.part import NotReadyError, Part
 from sandbox.toolchain import crds
 from sandbox.world import HOST, World
+from symphony.errors import BadInputError
 
 _SECONDS = 1.0
 _CRDS = ("application", "applicationset", "appproject")
@@ -93,15 +94,21 @@ class ArgoCD(Part):
 
 
 def _install(world: World, connection: ApiClient) -> None:
+    secret = f"/api/v1/namespaces/{applications.NAMESPACE}/secrets/{settings.LOGIN_SECRET}"
+    existing = manifest.read(connection, secret) or {}
+    if existing and not settings.OWNER.items() <= existing["metadata"].get("labels", {}).items():
+        raise BadInputError(
+            f"The cluster has an Argo CD in its namespace {applications.NAMESPACE} already, and the sandbox would "
+            "overwrite its settings; choose another cluster, or remove it."
+        )
     folder = crds(world.cache)
     root = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
     for name in _CRDS:
         where = f"{root}/{name}s.argoproj.io"
         manifest.apply_text(connection, where, (folder / f"{name}-crd.yaml").read_text())
-    existing = manifest.read(connection, f"/api/v1/namespaces/{applications.NAMESPACE}/secrets/{settings.LOGIN_SECRET}")
     objects = (
         *settings.config_maps(world),
-        settings.login_secret(world, (existing or {}).get("data") or {}),
+        settings.login_secret(world, existing.get("data") or {}),
         settings.repository_secret(world),
         settings.cluster_secret(),
     )

@@ -15,6 +15,8 @@ from sandbox.manifest import Manifest
 from sandbox.world import ENVIRONMENTS, World
 
 LOGIN_SECRET = "argocd-secret"  # noqa: S105 - the name of an object
+OWNER = {"app.kubernetes.io/managed-by": "symphony-sandbox"}
+"""Label that tells our Argo CD's settings from those of one that a user's cluster has already."""
 _WEBHOOK_KEYS = (
     "webhook.azuredevops.password",
     "webhook.azuredevops.username",
@@ -110,7 +112,7 @@ def _fits(password: bytes, hashed: bytes) -> bool:
 
 
 def _object(kind: str, name: str, secret_type: str = "", **content: Mapping[str, str]) -> Manifest:
-    labels = {"app.kubernetes.io/part-of": "argocd"}
+    labels = {"app.kubernetes.io/part-of": "argocd", **OWNER}
     if secret_type:
         labels["argocd.argoproj.io/secret-type"] = secret_type
     return {
