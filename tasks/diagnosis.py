@@ -10,6 +10,7 @@ from symphony.errors import SymphonyError, TransientError
 _LENGTH = 1200
 _BOX = re.compile(r"^[╷│╵]\s?")
 _LOG = re.compile(r"^(ERRO|WARN|INFO)\[\d+\]\s?")
+_SNIPPET = re.compile(r"^\s+\d+: ")
 _ADVICE = ("Suggested fixes", "error occurred", "errors occurred")
 _BEGUN = re.compile(r": (Creating|Modifying|Destroying)\.\.\.")
 _LOCK_FIELD = re.compile(r"^\s*(ID|Who|Created|Operation):\s+(.+?)\s*$", re.MULTILINE)
@@ -58,13 +59,13 @@ def diagnose(doing: str, unit: str, lines: Sequence[str]) -> SymphonyError:
 
 def complaint(lines: Sequence[str]) -> str:
     """The ``Error:`` blocks of tofu as one line, or else what Terragrunt logged as errors; never empty."""
-    plain = [_BOX.sub("", line.rstrip("\n")) for line in lines]
+    plain = [text for line in lines if not _SNIPPET.match(text := _BOX.sub("", line.rstrip("\n")))]
     blocks: list[list[str]] = []
     inside = False
     for line in plain:
         if line.startswith("Error: "):
             blocks.append([])
-            inside = True
+            inside, line = True, line.removeprefix("Error: ")  # noqa: PLW2901 - the block's first line without its label
         elif _LOG.match(line) or line.startswith("Warning: "):
             inside = False
         if inside:
@@ -77,20 +78,17 @@ def complaint(lines: Sequence[str]) -> str:
 
 
 def _logged(lines: Sequence[str]) -> list[str]:
-    """Terragrunt's own errors: its log lines of that level, and the list that follows them."""
-    found: list[str] = []
-    for line in lines:
-        if (level := _LOG.match(line)) and level[1] == "ERRO":
-            text = line[level.end() :].strip()
-            if not any(advice in text for advice in _ADVICE):
-                found.append(text)
-        elif line.startswith("* "):
-            found.append(line.removeprefix("* "))
-    return found
+    """Terragrunt's own errors: the list it ends with, or its log lines of that level."""
+    listed = [line.removeprefix("* ") for line in lines if line.startswith("* ")]
+    # A variable is unknown because the dependency has no outputs; the cause alone is told.
+    if listed := [line for line in listed if "Unknown variable" not in line] or listed:
+        return listed
+    errors = [line[level.end() :].strip() for line in lines if (level := _LOG.match(line)) and level[1] == "ERRO"]
+    return [text for text in errors if not any(advice in text for advice in _ADVICE)]
 
 
 def _sentence(text: str) -> str:
-    text = text.strip()
+    text = text.strip().rstrip(":")
     return text if text.endswith((".", "!", "?", "…")) else f"{text}."
 
 

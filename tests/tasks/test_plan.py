@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from symphony.errors import SymphonyError
+from symphony.models import ResourceChange, UnitPlan, UnitResult
+from tasks.plan import mask, read_plan, sensitive_values
+from tasks.plan_report import page, rows, summary
+
+SAMPLES = Path(__file__).parent / "samples"
+SECRET = "topsecretvalue"  # noqa: S105 - what the recorded plan is to hide
+
+
+@pytest.fixture
+def shown() -> str:
+    """`tofu show -json` of a plan by AWS provider 3.40, cut to four resources."""
+    return (SAMPLES / "plan.json").read_text()
+
+
+@pytest.fixture
+def printed() -> str:
+    """What `tofu plan` printed for it."""
+    return (SAMPLES / "plan.txt").read_text()
+
+
+def test_a_plan_is_read_by_resource_and_output(shown: str, printed: str) -> None:
+    plan = read_plan("network", shown, printed, 1.23456)
+    assert plan.changes == (
+        ResourceChange(address="aws_iam_user.u", action="add"),
+        ResourceChange(address="aws_internet_gateway.this", action="change"),
+        ResourceChange(address="aws_route.internet", action="replace"),
+        ResourceChange(address="aws_vpc.this", action="replace"),
+    )
+    assert plan.outputs == ("private_subnet_ids", "public_subnet_ids", "secret", "vpc_cidr", "vpc_id")
+    assert plan.seconds == 1.235
+
+
+def test_the_text_is_the_plan_alone(shown: str, printed: str) -> None:
+    text = read_plan("network", shown, printed, 1).text
+    assert text.startswith("OpenTofu will perform the following actions:")
+    assert "Initializing" not in text
+    assert text.splitlines()[-1].strip().startswith("~ vpc_id")
+
+
+def test_a_sensitive_value_that_the_provider_prints_again_in_plain_is_masked(shown: str, printed: str) -> None:
+    assert SECRET in printed
+    text = read_plan("network", shown, printed, 1).text
+    assert SECRET not in text
+    assert '+ "secret"      = "(sensitive value)"' in text
+
+
+def test_sensitive_values_come_from_resources_outputs_and_variables() -> None:
+    plan = {
+        "format_version": "1.2",
+        "variables": {"token": {"value": "from-variable"}, "name": {"value": "plain"}},
+        "configuration": {"root_module": {"variables": {"token": {"sensitive": True}, "name": {}}}},
+        "resource_changes": [
+            {
+                "change": {
+                    "before": {"password": "old-password", "ports": [{"key": "in-a-list"}], "name": "plain"},
+                    "after": {"pem": "first line\nsecond line", "pin": 123456, "short": "x"},
+                    "before_sensitive": {"password": True, "ports": [{"key": True}]},
+                    "after_sensitive": {"pem": True, "pin": True, "short": True},
+                }
+            }
+        ],
+        "output_changes": {"url": {"after": {"user": "from-output"}, "after_sensitive": True}},
+    }
+    found = sensitive_values("a", json.dumps(plan))
+    assert found == {
+        "from-variable",
+        "old-password",
+        "in-a-list",
+        "first line\nsecond line",
+        "first line",
+        "second line",
+        "123456",
+        "from-output",
+    }
+
+
+def test_masking_leaves_no_part_of_a_longer_value() -> None:
+    assert (
+        mask("a=secret-and-more b=secret", ["secret", "secret-and-more"]) == "a=(sensitive value) b=(sensitive value)"
+    )
+    assert "quo" not in mask(r'x = "quo\"ted"', ['quo"ted'])
+
+
+@pytest.mark.parametrize("shown", ["", "[]", "{}", '{"format_version": "2.0"}'])
+def test_what_is_no_plan_is_refused(shown: str) -> None:
+    with pytest.raises(SymphonyError, match="The plan of unit network"):
+        read_plan("network", shown, "", 1)
+
+
+@pytest.fixture
+def results() -> tuple[UnitResult, ...]:
+    changes = (ResourceChange(address='aws_subnet.this["a"]', action="add"),)
+    plan = UnitPlan(unit="network", changes=changes, outputs=("vpc_id",), text="+ resource\n```\nx", seconds=2)
+    return (
+        UnitResult(unit="network", state="applied", plan=plan, seconds=4.04),
+        UnitResult(unit="registry", state="failed", reason="It says <no>."),
+        UnitResult(unit="access", state="held back", reason="It depends on registry, which failed."),
+    )
+
+
+def test_the_table_has_a_row_a_unit(results: tuple[UnitResult, ...]) -> None:
+    first, second, _ = rows(results)
+    assert (first["unit"], first["add"], first["destroy"], first["seconds"]) == ("network", 1, 0, 4.0)
+    assert (second["state"], second["add"], second["reason"]) == ("failed", "", "It says <no>.")
+
+
+def test_the_summary_counts_states_and_names_removed_units(results: tuple[UnitResult, ...]) -> None:
+    assert summary(results, 2, []) == "1 applied, 1 failed, 1 held back; 2 not affected."
+    assert "not destroyed: old" in summary(results, 0, ["old"])
+    assert summary([], 3, []) == "No unit is affected; 3 not affected."
+
+
+def test_the_page_folds_each_unit_and_nothing_in_a_plan_ends_its_block(results: tuple[UnitResult, ...]) -> None:
+    text = page("Infrastructure of dev", results, 0, [])
+    assert text.index("1 applied") < text.index("<details><summary>network: applied, 1 to add</summary>")
+    assert "\n````\n+ resource\n```\nx\n````" in text
+    assert "&lt;no&gt;" in text
+
+
+def test_a_page_stays_readable_however_long_the_plans_are() -> None:
+    long = [
+        UnitResult(
+            unit=f"u{number}",
+            state="applied",
+            plan=UnitPlan(unit="u", changes=(ResourceChange(address="a", action="add"),), text="x" * 100_000),
+        )
+        for number in range(20)
+    ]
+    text = page("Many", long, 0, [])
+    assert len(text) < 200_000
+    assert "cut here: the plan has 100,000 characters" in text
+    assert "u19: applied, 1 to add; its plan is left out" in text
