@@ -137,12 +137,13 @@ def _remove(folder: Path) -> None:
     """Remove a tree, also one with read-only folders in it, as Go's module cache may have them."""
     deadline = time.monotonic() + _REMOVAL_SECONDS
     while folder.exists():
-        for path, _, _ in os.walk(folder):
-            Path(path).chmod(0o700)
         try:
             shutil.rmtree(folder)
         except OSError:
-            # The compiler of a builder that was killed may still write here for a moment.
+            # Folders may be read-only, and the compiler of a builder that was killed may still write for a moment.
             if time.monotonic() > deadline:
                 raise
+            for path, _, _ in os.walk(folder):
+                with contextlib.suppress(OSError):
+                    Path(path).chmod(0o700)
             time.sleep(_POLL_SECONDS)
