@@ -124,7 +124,8 @@ def _operation(application: Object, revision: str, stands: Callable[[str], Stand
     if phase in {"Running", "Terminating"} or "operation" in application:
         return Judgement("waiting", f"the sync is {phase or 'about to start'}: {message}".rstrip(": "), revision, since)
     if status["sync"].get("status") != "Synced":
-        if not (application["spec"].get("syncPolicy") or {}).get("automated"):
+        automated = (application["spec"].get("syncPolicy") or {}).get("automated")
+        if automated is None or automated.get("enabled") is False:
             return Judgement("failed", "its auto-sync is off in Argo CD; switch it on and deploy again", revision)
         return Judgement("waiting", "it is not synced yet", revision, since)
     if str(status.get("reconciledAt", "")) < str(operation.get("finishedAt", "")):

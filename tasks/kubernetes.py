@@ -178,8 +178,7 @@ class Cluster:
             call = self._connection.param_serialize(
                 method, path, query_params=list(query.items()), header_params=headers, auth_settings=["BearerToken"]
             )
-            text = json.dumps(body) if body is not None else None
-            answer = self._connection.call_api(*call[:3], text, _request_timeout=seconds).response
+            answer = self._connection.call_api(*call[:3], body, _request_timeout=seconds).response
             if answer.status >= 300:  # noqa: PLR2004 - HTTP's successes end here
                 raise _told(self.context, f"{method} {path}", answer.status, answer.data)
         except (HTTPError, OSError, ApiException) as error:

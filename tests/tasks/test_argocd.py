@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tasks.argocd import REFRESH, judge
+from tasks.desired import Standing
+
+OLD, OURS, LATER, ELSE = "old", "ours", "later", "else"
+STANDS: dict[str, Standing] = {OLD: "other", OURS: "carries", LATER: "carries", ELSE: "overtaken"}
+
+
+def stands(revision: str) -> Standing:
+    return STANDS[revision]
+
+
+def application(revision: str = OURS, sync: str = "Synced", health: str = "Healthy", **more: Any) -> dict[str, Any]:
+    """An Application that is live, but for what the test says."""
+    operation = {
+        "phase": "Succeeded",
+        "startedAt": "2026-01-01T00:00:01Z",
+        "finishedAt": "2026-01-01T00:00:02Z",
+        "syncResult": {"revision": revision},
+        "operation": {"sync": {"revision": revision}},
+        **more.pop("operation", {}),
+    }
+    return {
+        "metadata": {"name": "dev-one", "annotations": more.pop("annotations", {})},
+        "spec": {"syncPolicy": more.pop("policy", {"automated": {}})},
+        "status": {
+            "sync": {"status": sync, "revision": revision},
+            "health": {"status": health},
+            "reconciledAt": "2026-01-01T00:00:03Z",
+            "operationState": operation,
+            **more,
+        },
+    }
+
+
+@pytest.mark.parametrize("revision", [OURS, LATER])
+def test_live_is_what_is_synced_and_healthy_at_a_revision_that_carries_it(revision: str) -> None:
+    verdict = judge(application(revision), stands)
+    assert (verdict.state, verdict.revision) == ("live", revision)
+
+
+def test_a_healthy_status_from_before_the_question_is_not_believed() -> None:
+    assert judge(application(annotations={REFRESH: "normal"}), stands).state == "waiting"
+
+
+def test_a_healthy_status_of_an_old_revision_makes_argo_cd_look_again() -> None:
+    assert judge(application(OLD), stands).state == "stale"
+
+
+def test_a_health_from_before_the_sync_ended_is_not_believed() -> None:
+    verdict = judge(application(reconciledAt="2026-01-01T00:00:01Z"), stands)
+    assert (verdict.state, verdict.reason) == ("waiting", "its health is not reconciled after the sync yet")
+
+
+def test_a_revision_that_has_it_otherwise_ends_the_wait() -> None:
+    verdict = judge(application(ELSE), stands)
+    assert verdict.state == "failed"
+    assert "has it otherwise" in verdict.reason
+
+
+@pytest.mark.parametrize("phase", ["Running", "Terminating"])
+def test_a_sync_that_runs_is_waited_for_and_tells_when_it_began(phase: str) -> None:
+    verdict = judge(application(sync="OutOfSync", operation={"phase": phase}), stands)
+    assert (verdict.state, verdict.since) == ("waiting", "2026-01-01T00:00:01Z")
+
+
+@pytest.mark.parametrize("phase", ["Failed", "Error"])
+def test_a_sync_that_failed_for_this_revision_ends_the_wait_with_its_message(phase: str) -> None:
+    verdict = judge(application(sync="OutOfSync", operation={"phase": phase, "message": "quota\n exceeded"}), stands)
+    assert verdict.state == "failed"
+    assert verdict.reason == f"the sync ended as {phase}: quota exceeded"
+
+
+def test_a_sync_that_failed_for_an_earlier_revision_does_not_count() -> None:
+    earlier = {"phase": "Failed", "syncResult": {"revision": OLD}}
+    assert judge(application(sync="OutOfSync", operation=earlier), stands).state == "waiting"
+
+
+def test_where_nothing_had_to_be_applied_an_earlier_operation_will_do() -> None:
+    assert judge(application(operation={"syncResult": {"revision": OLD}}), stands).state == "live"
+
+
+@pytest.mark.parametrize("policy", [{}, {"automated": {"enabled": False}}])
+def test_without_auto_sync_nobody_will_sync_it_and_that_is_told(policy: dict[str, Any]) -> None:
+    verdict = judge(application(sync="OutOfSync", policy=policy), stands)
+    assert verdict.state == "failed"
+    assert "auto-sync is off" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("health", "state"), [("Progressing", "applied"), ("Degraded", "degraded"), ("Missing", "applied")]
+)
+def test_what_is_not_healthy_is_applied_but_not_live(health: str, state: str) -> None:
+    assert judge(application(health=health), stands).state == state
+
+
+@pytest.mark.parametrize(
+    ("message", "state"),
+    [
+        ("failed to generate manifest: helm template failed", "failed"),
+        ("rpc error: code = Unavailable desc = connection refused", "stale"),
+    ],
+)
+def test_what_argo_cd_cannot_compare_fails_unless_its_repo_server_is_only_away(message: str, state: str) -> None:
+    verdict = judge(application(conditions=[{"type": "ComparisonError", "message": message}]), stands)
+    assert verdict.state == state
+    assert message in verdict.reason
+
+
+def test_an_application_without_a_status_is_waited_for() -> None:
+    assert judge({"metadata": {"name": "dev-one"}, "spec": {}}, stands).state == "waiting"

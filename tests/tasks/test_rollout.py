@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from symphony.change import Change
+from symphony.errors import SymphonyError, TransientError
+from tasks import argocd, rollout
+from tasks.desired import laid_out, write_desired
+from tasks.rollout import Outcome, wait_until_live
+
+if TYPE_CHECKING:
+    from tests.conftest import Delivery
+
+Object = dict[str, Any]
+OLD = "0" * 40
+
+
+class FakeCluster:
+    """A cluster whose Applications and pods the test moves on."""
+
+    def __init__(self) -> None:
+        self.applications: dict[str, Object] = {}
+        self.pods: dict[str, Object] = {}
+        self.merged: list[tuple[str, Object]] = []
+        self.on_merge: Callable[[str], None] = lambda _: None
+        self.changed = threading.Condition()
+        self.refuses: SymphonyError | None = None
+        self.lists: dict[str, list[Object]] = {"replicasets": [], "deployments": [], "events": []}
+
+    def watch(self, path: str, deadline: float, stop: threading.Event, **_: str) -> Iterator[tuple[str, Object]]:
+        if self.refuses:
+            raise self.refuses
+        while time.monotonic() < deadline and not stop.is_set():
+            kept = self.applications if path.endswith("applications") else self.pods
+            yield "SYNCED", {"items": list(kept.values())}
+            with self.changed:
+                self.changed.wait(0.05)
+
+    def objects(self, path: str, **_: str) -> list[Object]:
+        kind = path.rsplit("/", 1)[1]
+        return list(self.pods.values()) if kind == "pods" else self.lists[kind]
+
+    def merge(self, path: str, change: Object) -> Object:
+        self.merged.append((path, change))
+        self.on_merge(path)
+        return {}
+
+    def log(self, *_: object, **__: object) -> list[str]:
+        return ["starting", "no such table"]
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
+    fake = FakeCluster()
+    monkeypatch.setattr(rollout, "cluster", lambda _: fake)
+    monkeypatch.setattr(argocd, "cluster", lambda _: fake)
+    monkeypatch.setattr(rollout, "_ASK_AGAIN", 0.1)
+    monkeypatch.setattr(rollout, "_NUDGE", 0.1)
+    monkeypatch.setattr(rollout, "_DEGRADED", 0.3)
+    return fake
+
+
+def write(delivery: Delivery, *names: str) -> tuple[Change, str]:
+    change = delivery.change()
+    with laid_out(change, [delivery.image(name, "a") for name in names]) as (entries, root):
+        return change, write_desired.fn(change, entries, root)
+
+
+def application(name: str, revision: str, health: str = "Healthy") -> Object:
+    return {
+        "metadata": {"name": f"dev-{name}"},
+        "spec": {"syncPolicy": {"automated": {}}},
+        "status": {
+            "sync": {"status": "Synced", "revision": revision},
+            "health": {"status": health},
+            "reconciledAt": "2026-01-01T00:00:03Z",
+            "operationState": {
+                "phase": "Succeeded",
+                "startedAt": "2026-01-01T00:00:01Z",
+                "finishedAt": "2026-01-01T00:00:02Z",
+                "syncResult": {"revision": revision},
+            },
+        },
+    }
+
+
+def crashing(name: str, template: str) -> Object:
+    return {
+        "metadata": {
+            "name": f"{name}-{template}",
+            "namespace": "dev",
+            "creationTimestamp": "2026-01-01T00:00:02Z",
+            "labels": {"app.kubernetes.io/name": name, "pod-template-hash": template},
+        },
+        "status": {
+            "containerStatuses": [
+                {
+                    "name": name,
+                    "restartCount": 1,
+                    "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+                    "lastState": {"terminated": {"exitCode": 1, "reason": "Error"}},
+                }
+            ]
+        },
+    }
+
+
+def replica_set(template: str, revision: int) -> Object:
+    return {
+        "metadata": {
+            "uid": template,
+            "ownerReferences": [{"uid": "deployment"}],
+            "annotations": {"deployment.kubernetes.io/revision": str(revision)},
+            "labels": {"pod-template-hash": template},
+        }
+    }
+
+
+def wait(change: Change, commit: str, *names: str, gone: tuple[str, ...] = ()) -> Outcome:
+    return wait_until_live.fn(change, commit, names, gone)
+
+
+def test_applications_are_waited_for_side_by_side(delivery: Delivery, cluster: FakeCluster) -> None:
+    change, commit = write(delivery, "one", "two")
+    cluster.applications = {name: application(name, commit) for name in ("one", "two")}
+    outcome = wait(change, commit, "one", "two")
+    assert sorted(one.application for one in outcome.live) == ["one", "two"]
+    assert {one.revision for one in outcome.live} == {commit}
+    assert outcome.failed == ()
+
+
+def test_argo_cd_is_asked_again_where_it_has_not_seen_the_commit(delivery: Delivery, cluster: FakeCluster) -> None:
+    change, commit = write(delivery, "one")
+    cluster.applications["one"] = application("one", OLD)
+
+    def look(path: str) -> None:
+        if path.endswith("/applications/dev-one"):
+            cluster.applications["one"] = application("one", commit)
+
+    cluster.on_merge = look
+    assert [one.revision for one in wait(change, commit, "one").live] == [commit]
+    assert cluster.merged[0][1] == {"metadata": {"annotations": {argocd.REFRESH: "normal"}}}
+
+
+def test_a_new_application_is_waited_for_and_the_set_that_makes_it_is_nudged(
+    delivery: Delivery, cluster: FakeCluster
+) -> None:
+    change, commit = write(delivery, "one")
+    cluster.on_merge = lambda _: cluster.applications.update(one=application("one", commit))
+    assert wait(change, commit, "one").failed == ()
+    assert cluster.merged[0][0].endswith("/applicationsets/symphony")
+
+
+def test_a_removed_application_is_waited_for_until_it_is_gone(delivery: Delivery, cluster: FakeCluster) -> None:
+    change, commit = write(delivery, "one")
+    cluster.applications["two"] = application("two", OLD)
+    cluster.on_merge = lambda _: cluster.applications.clear()
+    outcome = wait(change, commit, gone=("two",))
+    assert [(one.application, one.health) for one in outcome.live] == [("two", "removed")]
+
+
+def test_a_crash_loop_of_the_new_pods_ends_the_wait_early_and_tells_the_last_log_line(
+    delivery: Delivery, cluster: FakeCluster
+) -> None:
+    change, commit = write(delivery, "one")
+    cluster.applications["one"] = application("one", commit, "Progressing")
+    cluster.pods["new"] = crashing("one", "new")
+    cluster.lists["replicasets"] = [replica_set("old", 1), replica_set("new", 2)]
+    started = time.monotonic()
+    failed = wait(change, commit, "one").failed
+    assert time.monotonic() - started < 1.5
+    assert failed[0].sentence == (
+        "container one ended with exit code 1 (CrashLoopBackOff, 1 restart); its last log line: no such table"
+    )
+
+
+def test_a_crash_loop_of_old_pods_does_not_count(delivery: Delivery, cluster: FakeCluster) -> None:
+    change, commit = write(delivery, "one")
+    cluster.applications["one"] = application("one", commit, "Progressing")
+    cluster.pods["old"] = crashing("one", "old")
+    cluster.lists["replicasets"] = [replica_set("old", 9), replica_set("new", 10)]
+    threading.Timer(0.6, lambda: cluster.applications.update(one=application("one", commit))).start()
+    assert wait(change, commit, "one").failed == ()
+
+
+def test_a_deployment_that_its_controller_has_not_seen_is_not_judged(delivery: Delivery, cluster: FakeCluster) -> None:
+    change, commit = write(delivery, "one")
+    cluster.applications["one"] = application("one", commit, "Degraded")
+    cluster.pods["old"] = crashing("one", "old")
+    cluster.lists["replicasets"] = [replica_set("old", 1)]
+    cluster.lists["deployments"] = [{"metadata": {"name": "one", "generation": 2}, "status": {"observedGeneration": 1}}]
+    threading.Timer(0.8, lambda: cluster.applications.update(one=application("one", commit))).start()
+    assert wait(change, commit, "one").failed == ()
+
+
+def test_one_that_stays_degraded_ends_the_wait(delivery: Delivery, cluster: FakeCluster) -> None:
+    change, commit = write(delivery, "one")
+    cluster.applications["one"] = application("one", commit, "Degraded")
+    failed = wait(change, commit, "one").failed
+    assert failed[0].reason == "it is synced, and its health is Degraded"
+
+
+def test_the_time_limit_tells_what_it_waited_for(delivery: Delivery, cluster: FakeCluster) -> None:
+    change, commit = write(delivery, "one")
+    failed = wait(change, commit, "one").failed
+    assert failed[0].reason == "Argo CD has no application of that name yet after 3 s"
+    assert cluster.merged
+
+
+def test_one_that_fails_does_not_end_the_wait_for_the_other(delivery: Delivery, cluster: FakeCluster) -> None:
+    change, commit = write(delivery, "one", "two")
+    cluster.applications = {"one": application("one", commit, "Degraded"), "two": application("two", OLD)}
+    threading.Timer(1.0, lambda: cluster.applications.update(two=application("two", commit))).start()
+    outcome = wait(change, commit, "one", "two")
+    assert [one.application for one in outcome.failed] == ["one"]
+    assert [one.application for one in outcome.live] == ["two"]
+
+
+def test_a_cluster_that_refuses_is_why_nothing_came_up(delivery: Delivery, cluster: FakeCluster) -> None:
+    change, commit = write(delivery, "one")
+    cluster.refuses = SymphonyError("The cluster test refused GET /applications (403): forbidden")
+    failed = wait(change, commit, "one").failed
+    assert "forbidden" in failed[0].reason
+
+
+def test_a_cluster_that_fails_for_a_moment_does_not_end_the_wait(
+    delivery: Delivery, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change, commit = write(delivery, "one")
+    cluster.applications["one"] = application("one", OLD)
+    tries = iter([TransientError("away")])
+
+    def refresh(*_: object) -> None:
+        for error in tries:
+            raise error
+        cluster.applications["one"] = application("one", commit)
+
+    monkeypatch.setattr(rollout, "refresh", refresh)
+    assert wait(change, commit, "one").failed == ()
