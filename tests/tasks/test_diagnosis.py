@@ -30,8 +30,8 @@ def lines(name: str) -> list[str]:
 )
 def test_what_tofu_says_becomes_one_sentence_that_tells_whether_it_passes(
     sample: str,
-    transient: bool,
-    told: list[str],  # noqa: FBT001 - a column of the table
+    transient: bool,  # noqa: FBT001 - a column of the table
+    told: list[str],
 ) -> None:
     error = diagnose("plan", "network", lines(sample))
     assert isinstance(error, TransientError) == transient

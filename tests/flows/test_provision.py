@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect import flow, task
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.context import FlowRunContext
+from prefect.task_runners import ThreadPoolTaskRunner
+
+import flows.provision
+from flows.provision import ProvisionError, provision_change
+from symphony.change import Change
+from symphony.config import load
+from symphony.errors import BadInputError, SymphonyError
+from symphony.models import ResourceChange, UnitPlan, UnitResult
+from tasks.live import Live
+from tasks.units import Unit
+
+ROOT = Path(__file__).parents[2]
+DIAMOND = (
+    Unit(path="bottom"),
+    Unit(path="left", dependencies=("bottom",)),
+    Unit(path="right", dependencies=("bottom",)),
+    Unit(path="top", dependencies=("left", "right")),
+    Unit(path="alone"),
+)
+ORDER = [unit.path for unit in DIAMOND]
+
+
+@dataclass
+class Account:
+    """Stands for Terragrunt: what each unit's plan is, which fail, and what was done to them, in order."""
+
+    units: Sequence[Unit] = DIAMOND
+    unchanged: set[str] = field(default_factory=set)
+    plan_fails: set[str] = field(default_factory=set)
+    apply_fails: set[str] = field(default_factory=set)
+    done: list[str] = field(default_factory=list)
+    most: int = 0
+    _running: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def find_units(self, live: Live) -> Sequence[Unit]:
+        del live
+        return self.units
+
+    def bootstrap(self, live: Live, unit: Unit) -> None:
+        del live
+        self.done.append(f"bootstrap {unit.path}")
+
+    def plan(self, live: Live, unit: Unit) -> UnitPlan:
+        del live
+        with self._lock:
+            self._running += 1
+            self.most = max(self.most, self._running)
+        time.sleep(0.02)
+        with self._lock:
+            self._running -= 1
+            self.done.append(f"plan {unit.path}")
+        if unit.path in self.plan_fails:
+            raise SymphonyError(f"The plan of unit {unit.path} failed: no such argument.")
+        if unit.path in self.unchanged:
+            return UnitPlan(unit=unit.path)
+        return UnitPlan(unit=unit.path, changes=(ResourceChange(address="a.b", action="add"),))
+
+    def apply(self, live: Live, unit: Unit) -> float:
+        del live
+        self.done.append(f"apply {unit.path}")
+        if unit.path in self.apply_fails:
+            raise SymphonyError(f"The apply of unit {unit.path} stopped half-way: quota.")
+        return 1.0
+
+
+@dataclass
+class Provisioning:
+    """Runs the flow's body in a flow and keeps what people would see."""
+
+    account: Account
+    tree: Path
+
+    def change(self, environment: str = "dev", changed: tuple[str, ...] | None = None) -> Change:
+        configuration = load(self.tree / "symphony.yaml")
+        return Change(configuration, environment, "c" * 40, None, self.tree, self.tree, "", changed)
+
+    def run(self, change: Change | None = None, **options: Any) -> dict[str, UnitResult]:
+        results = self.outcome(change, **options)
+        assert not isinstance(results, BaseException), results
+        return {result.unit: result for result in results}
+
+    def outcome(self, change: Change | None = None, **options: Any) -> Any:
+        @flow(name="provision", task_runner=ThreadPoolTaskRunner(max_workers=64))  # type: ignore[arg-type]
+        def body() -> Any:
+            context = FlowRunContext.get()
+            assert context is not None
+            assert context.flow_run is not None
+            self.flow_run = context.flow_run.id
+            return provision_change(change or self.change(), **options)
+
+        try:
+            return body()
+        except (SymphonyError, BadInputError) as error:
+            return error
+
+    def task_states(self) -> dict[str, str]:
+        only = FlowRunFilter(id=FlowRunFilterId(any_=[self.flow_run]))
+        deadline = time.monotonic() + 20
+        with get_client(sync_client=True) as client:
+            while True:
+                runs = client.read_task_runs(flow_run_filter=only)
+                states = {run.name: run.state_type.value if run.state_type else "" for run in runs}
+                if all(state in ("COMPLETED", "FAILED") for state in states.values()) or time.monotonic() > deadline:
+                    return states
+                time.sleep(0.05)
+
+
+@pytest.fixture
+def provisioning(prefect: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Provisioning:
+    del prefect
+    for environment in ("dev", "prod"):
+        (tmp_path / "infra" / "live" / environment).mkdir(parents=True)
+    (tmp_path / "symphony.yaml").write_text((ROOT / "symphony.yaml").read_text())
+    account = Account()
+
+    def stand_in(name: str, run_name: str, function: Callable[..., Any]) -> None:
+        monkeypatch.setattr(flows.provision, name, task(name=name, task_run_name=run_name)(function))
+
+    def bootstrap(live: Live, unit: Unit) -> None:
+        account.bootstrap(live, unit)
+
+    def plan(live: Live, unit: Unit) -> UnitPlan:
+        return account.plan(live, unit)
+
+    def apply(live: Live, unit: Unit) -> float:
+        return account.apply(live, unit)
+
+    monkeypatch.setattr(flows.provision, "find_units", account.find_units)
+    stand_in("bootstrap_state", "bootstrap", bootstrap)
+    stand_in("plan_unit", "plan {unit.path}", plan)
+    stand_in("apply_unit", "apply {unit.path}", apply)
+    return Provisioning(account, tmp_path)
+
+
+def states(results: Sequence[UnitResult] | dict[str, UnitResult]) -> dict[str, str]:
+    every = results.values() if isinstance(results, dict) else results
+    return {result.unit: result.state for result in every}
+
+
+def test_a_layer_is_planned_only_when_what_it_depends_on_is_applied(provisioning: Provisioning) -> None:
+    results = provisioning.run()
+    assert set(states(results).values()) == {"applied"}
+    done = provisioning.account.done
+    assert done[0].startswith("bootstrap")
+    assert done.index("apply bottom") < done.index("plan left")
+    assert max(done.index("apply left"), done.index("apply right")) < done.index("plan top")
+    assert results["top"].seconds >= 1.0
+
+
+def test_a_unit_without_changes_is_not_applied(provisioning: Provisioning) -> None:
+    provisioning.account.unchanged = set(ORDER)
+    assert set(states(provisioning.run()).values()) == {"unchanged"}
+    assert not [step for step in provisioning.account.done if step.startswith("apply")]
+
+
+def test_a_failed_plan_holds_back_its_dependants_and_nothing_else(provisioning: Provisioning) -> None:
+    provisioning.account.plan_fails = {"left"}
+    error = provisioning.outcome()
+    assert isinstance(error, ProvisionError)
+    assert "Units of dev failed: left." in str(error)
+    assert "no such argument" in str(error)
+    assert "Held back: top." in str(error)
+    assert states(error.results) == {
+        "bottom": "applied",
+        "alone": "applied",
+        "left": "failed",
+        "right": "applied",
+        "top": "held back",
+    }
+    assert "depends on left, which failed" in {result.unit: result for result in error.results}["top"].reason
+    assert "plan top" not in provisioning.account.done
+
+
+def test_the_failing_task_is_the_only_one_that_failed(provisioning: Provisioning) -> None:
+    provisioning.account.plan_fails = {"left"}
+    provisioning.outcome()
+    seen = provisioning.task_states()
+    assert [name for name, state in seen.items() if state == "FAILED"] == ["plan left"]
+    assert seen["apply right"] == "COMPLETED"
+
+
+def test_a_failed_apply_holds_back_everything_above_it(provisioning: Provisioning) -> None:
+    provisioning.account.apply_fails = {"bottom"}
+    error = provisioning.outcome()
+    assert isinstance(error, ProvisionError)
+    assert states(error.results) == {
+        "bottom": "failed",
+        "alone": "applied",
+        "left": "held back",
+        "right": "held back",
+        "top": "held back",
+    }
+    top = error.results[-1]
+    assert "which is held back" in top.reason
+
+
+def test_no_more_than_the_limit_run_side_by_side(provisioning: Provisioning) -> None:
+    provisioning.account.units = [Unit(path=f"u{number}") for number in range(12)]
+    provisioning.run()
+    assert 2 <= provisioning.account.most <= 4
+
+
+def test_nothing_affected_does_nothing_at_all(provisioning: Provisioning) -> None:
+    assert provisioning.run(provisioning.change(changed=("apps/hello/hello.py",))) == {}
+    assert provisioning.account.done == []
+
+
+def test_only_affected_units_are_planned_unless_everything_is_asked_for(provisioning: Provisioning) -> None:
+    change = provisioning.change(changed=("infra/live/dev/left/terragrunt.hcl",))
+    assert states(provisioning.run(change)) == {"left": "applied", "top": "applied"}
+    assert set(states(provisioning.run(change, everything=True))) == set(ORDER)
+
+
+def test_a_protected_environment_is_planned_and_not_applied_without_approval(provisioning: Provisioning) -> None:
+    error = provisioning.outcome(provisioning.change("prod"))
+    assert isinstance(error, ProvisionError)
+    assert "'prod' is protected" in str(error)
+    assert "approved_by" in str(error)
+    assert states(error.results)["bottom"] == "planned"
+    assert states(error.results)["left"] == "held back"
+    assert not [step for step in provisioning.account.done if step.startswith("apply")]
+
+
+def test_a_blank_approver_approves_nothing(provisioning: Provisioning) -> None:
+    assert isinstance(provisioning.outcome(provisioning.change("prod"), approved_by="  "), ProvisionError)
+
+
+def test_a_protected_environment_is_applied_with_approval(provisioning: Provisioning) -> None:
+    results = provisioning.run(provisioning.change("prod"), approved_by="Ada")
+    assert set(states(results).values()) == {"applied"}
+
+
+def test_a_protected_environment_without_changes_needs_no_approval(provisioning: Provisioning) -> None:
+    provisioning.account.unchanged = set(ORDER)
+    assert set(states(provisioning.run(provisioning.change("prod"))).values()) == {"unchanged"}
+
+
+def test_an_environment_without_a_folder_is_told(provisioning: Provisioning) -> None:
+    error = provisioning.outcome(provisioning.change("staging"))
+    assert isinstance(error, BadInputError)
+    assert "has no folder infra/live/staging" in str(error)
