@@ -1,0 +1,130 @@
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.git import hook
+from sandbox.git.hook import Update
+from sandbox.git.settings import GitSettings
+
+ZERO, OLD, NEW = "0" * 40, "1" * 40, "2" * 40
+
+
+class Prefect(BaseHTTPRequestHandler):
+    """Prefect's API, as far as the hook asks it."""
+
+    calls: list[tuple[str, str, Any, str]]
+    status = 200
+
+    def answer(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        body = json.loads(self.rfile.read(length)) if length else None
+        type(self).calls.append((self.command, self.path, body, self.headers["Authorization"]))
+        text = json.dumps({"id": "abc", "name": "brave-heron"}).encode()
+        self.send_response(self.status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_GET = do_POST = answer  # noqa: N815 - the library's own names
+
+    def log_message(self, *_: object) -> None:
+        """A test's output stays quiet."""
+
+
+@pytest.fixture
+def prefect() -> Iterator[str]:
+    Prefect.calls, Prefect.status = [], 200
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Prefect)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def settings(prefect: str = "http://127.0.0.1:9") -> GitSettings:
+    return GitSettings("127.0.0.1", 0, "", "symphony", "password", prefect, "secret", "dev")
+
+
+@pytest.mark.parametrize(
+    ("update", "commits"),
+    [
+        (Update(OLD, NEW, "refs/heads/main"), [NEW]),
+        (Update(ZERO, NEW, "refs/heads/main"), [NEW]),
+        (Update(OLD, ZERO, "refs/heads/main"), []),
+        (Update(OLD, NEW, "refs/heads/env/dev"), []),
+        (Update(OLD, NEW, "refs/heads/maintenance"), []),
+        (Update(OLD, NEW, "refs/tags/main"), []),
+        (Update(OLD, NEW, "refs/symphony/records"), []),
+        (Update(OLD, NEW, "refs/heads/symphony/records"), []),
+    ],
+)
+def test_only_a_push_to_main_is_released(update: Update, commits: list[str]) -> None:
+    assert hook.released([update], "main") == commits
+
+
+def test_the_release_starts_once_a_commit_and_environment(prefect: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert hook.post_receive(settings(prefect), [f"{OLD} {NEW} refs/heads/main\n"]) == 0
+    login = "Basic " + base64.b64encode(b"admin:secret").decode()
+    assert Prefect.calls == [
+        ("GET", "/api/deployments/name/release/dev", None, login),
+        (
+            "POST",
+            "/api/deployments/abc/create_flow_run",
+            {"parameters": {"commit": NEW}, "idempotency_key": f"platform:release:dev:{NEW}:push"},
+            login,
+        ),
+    ]
+    told = capsys.readouterr().err
+    assert "brave-heron" in told
+    assert f"{prefect}/runs/flow-run/abc" in told
+
+
+def test_a_push_to_an_environment_asks_nobody(prefect: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert hook.post_receive(settings(prefect), [f"{OLD} {NEW} refs/heads/env/dev\n"]) == 0
+    assert Prefect.calls == []
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("status", "reason"), [(404, "no deployment release/dev"), (401, "401")])
+def test_a_refusal_is_one_sentence_and_the_push_stands(
+    prefect: str, capsys: pytest.CaptureFixture[str], status: int, reason: str
+) -> None:
+    Prefect.status = status
+    assert hook.post_receive(settings(prefect), [f"{OLD} {NEW} refs/heads/main\n"]) == 0
+    told = capsys.readouterr().err
+    assert reason in told
+    assert "symphony release" in told
+    assert told.count("\n") == 1
+
+
+def test_prefect_that_is_down_is_told_in_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert hook.post_receive(settings(), [f"{OLD} {NEW} refs/heads/main\n"]) == 0
+    told = capsys.readouterr().err
+    assert "cannot be reached" in told
+    assert told.count("\n") == 1
+
+
+def test_main_is_neither_rewritten_nor_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hook, "_is_ancestor", lambda old, new: (old, new) == (OLD, NEW))
+    assert hook.pre_receive(settings(), [f"{OLD} {NEW} refs/heads/main"]) == 0
+    assert hook.pre_receive(settings(), [f"{ZERO} {NEW} refs/heads/main"]) == 0
+    assert hook.pre_receive(settings(), [f"{NEW} {OLD} refs/heads/main"]) == 1
+    assert hook.pre_receive(settings(), [f"{OLD} {ZERO} refs/heads/main"]) == 1
+
+
+def test_other_branches_may_be_rewritten() -> None:
+    assert hook.pre_receive(settings(), [f"{NEW} {OLD} refs/heads/env/dev"]) == 0
+
+
+def test_the_hook_stands_on_the_standard_library() -> None:
+    """People wait for it at each push."""
+    imports = Path(hook.__file__).read_text().split("class ")[0]
+    assert not any(f"import {heavy}" in imports for heavy in ("httpx", "prefect", "pydantic", "psutil"))
