@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import urllib3
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
 from sandbox.world import World
+from symphony.errors import SymphonyError, TransientError
 
 Manifest = Mapping[str, Any]
 """An object as the API takes it: ``apiVersion``, ``kind``, ``metadata`` and the rest."""
@@ -21,14 +24,30 @@ _CLUSTER_WIDE = frozenset(
 )
 
 
-def api(world: World) -> client.ApiClient:
-    """A client of the sandbox's cluster; close it, or use it as a context manager.
+@contextlib.contextmanager
+def api(world: World) -> Iterator[client.ApiClient]:
+    """A client of the sandbox's cluster.
 
     Raises:
-        kubernetes.config.ConfigException: The cluster's kubeconfig is missing.
+        TransientError: The cluster does not answer.
+        SymphonyError: There is none, or it refused something.
     """
-    found: client.ApiClient = config.new_client_from_config(config_file=str(world.kubeconfig), context="symphony")  # type: ignore[no-untyped-call]
-    return found
+    try:
+        connection = config.new_client_from_config(config_file=str(world.kubeconfig), context="symphony")  # type: ignore[no-untyped-call]
+    except (config.ConfigException, OSError) as error:
+        raise SymphonyError(f"There is no cluster to be found by {world.kubeconfig}; run `symphony up`.") from error
+    with connection:
+        try:
+            yield connection
+        except urllib3.exceptions.HTTPError as error:
+            host = connection.configuration.host
+            raise TransientError(
+                f"The cluster's API server at {host} does not answer; see `symphony status`."
+            ) from error
+        except ApiException as error:
+            raise SymphonyError(
+                f"The cluster refused the sandbox a request with {error.status}: {error.reason}"
+            ) from error
 
 
 def path(manifest: Manifest) -> str:

@@ -9,10 +9,8 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import httpx
-import urllib3
 from kubernetes.client import ApiClient
 from kubernetes.client.exceptions import ApiException
-from kubernetes.config import ConfigException
 
 from sandbox import daemon, manifest
 from sandbox.argocd import applications, branches, fence, processes, settings
@@ -20,7 +18,7 @@ from sandbox.argocd.processes import Listeners
 from sandbox.part import NotReadyError, Part
 from sandbox.toolchain import crds
 from sandbox.world import HOST, World
-from symphony.errors import BadInputError
+from symphony.errors import BadInputError, SymphonyError
 
 _SECONDS = 1.0
 _CRDS = ("application", "applicationset", "appproject")
@@ -164,8 +162,8 @@ def _application_set(world: World) -> None:
     try:
         with manifest.api(world) as connection:
             found = manifest.read(connection, manifest.path(applications.application_set(world)))
-    except (ConfigException, ApiException, urllib3.exceptions.HTTPError, OSError) as error:
-        raise NotReadyError(f"the cluster does not answer: {error}") from error
+    except SymphonyError as error:
+        raise NotReadyError(str(error)) from error
     if found is None:
         raise NotReadyError("the ApplicationSet symphony is missing")
     if applications.REFRESH in found["metadata"].get("annotations", {}):
