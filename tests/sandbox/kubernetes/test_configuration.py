@@ -74,6 +74,7 @@ def test_the_credential_provider_is_a_program_that_runs_from_any_folder(layout: 
     kubelet.kubelet(layout)
     script = layout.root / "credential-providers" / "ecr-credential-provider"
     assert stat.S_IMODE(script.stat().st_mode) == 0o700
+    assert repr(str(Path(kubelet.__file__).parents[2])) in script.read_text()
     done = subprocess.run(
         [script, "http://127.0.0.1:1", "eu-central-1"],
         input="{",

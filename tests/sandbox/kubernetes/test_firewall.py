@@ -20,6 +20,7 @@ CLUSTER = """*filter
 -A FORWARD -m comment --comment "kubernetes forwarding rules" -j KUBE-FORWARD
 -A FORWARD -o docker0 -j DOCKER
 -A KUBE-FORWARD -m mark --mark 0x4000/0x4000 -j ACCEPT
+-A KUBE-FORWARD -j SYMPHONY-FORWARD
 COMMIT
 *nat
 :PREROUTING ACCEPT [0:0]
@@ -51,6 +52,8 @@ def test_cleanup_takes_the_clusters_chains_and_the_jumps_to_them_alone() -> None
         "-X KUBE-SERVICES",
     }
     assert not [line for line in script if "DOCKER" in line]
+    # A flushed chain's rules are gone: deleting one of them would fail.
+    assert not [line for line in script if line.startswith(("-D KUBE-", "-D CNI-", "-D SYMPHONY-"))]
 
 
 def test_every_chain_is_flushed_before_any_is_removed() -> None:
