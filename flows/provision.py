@@ -86,24 +86,45 @@ def provision_change(change: Change, *, everything: bool = False, approved_by: s
     if chosen:
         bootstrap_state(live, chosen[0])
     may_apply = bool(approved_by.strip()) or not change.target.protected
-    limit = change.configuration.infrastructure.parallelism
+    side_by_side = SideBySide(live, change.configuration.infrastructure.parallelism)
     for layer in layers(chosen):
-        results |= _layer(live, layer, results, limit, may_apply=may_apply)
+        results |= _layer(side_by_side, layer, results, may_apply=may_apply)
     _report(change, tuple(results.values()), len(units) - len(chosen), gone)
     _raise_for(change, tuple(results.values()))
     return tuple(results.values())
 
 
+class SideBySide:
+    """Runs one task a unit, a limited number at once, linked so that the run's graph is the units' graph."""
+
+    def __init__(self, live: Live, limit: int) -> None:
+        """At most ``limit`` tasks run at once."""
+        self._live = live
+        self._free = threading.Semaphore(limit)
+        self._last: dict[str, PrefectFuture[Any]] = {}
+
+    def run(self, task: Task[..., Any], units: Iterable[Unit]) -> dict[str, Any]:
+        """What the task returned or raised for each unit, by its path."""
+        futures: dict[str, PrefectFuture[Any]] = {}
+        for unit in units:
+            self._free.acquire()
+            before = [self._last[name] for name in (unit.path, *unit.dependencies) if name in self._last]
+            futures[unit.path] = task.submit(self._live, unit, wait_for=before)
+            futures[unit.path].add_done_callback(lambda _: self._free.release())
+        self._last |= futures
+        return {path: future.result(raise_on_failure=False) for path, future in futures.items()}
+
+
 def _layer(
-    live: Live, layer: Sequence[Unit], before: dict[str, UnitResult], limit: int, *, may_apply: bool
+    side_by_side: SideBySide, layer: Sequence[Unit], before: dict[str, UnitResult], *, may_apply: bool
 ) -> dict[str, UnitResult]:
     """Plan a layer side by side, then apply what has changes."""
     results = {unit.path: held for unit in layer if (held := _held_back(unit, before))}
     ready = [unit for unit in layer if unit.path not in results]
-    plans = _side_by_side(plan_unit, live, ready, limit)
+    plans = side_by_side.run(plan_unit, ready)
     results |= {unit.path: _planned(unit, plans[unit.path], may_apply=may_apply) for unit in ready}
     wanted = [unit for unit in ready if results[unit.path].state == "planned" and may_apply]
-    applied = _side_by_side(apply_unit, live, wanted, limit)
+    applied = side_by_side.run(apply_unit, wanted)
     for unit in wanted:
         results[unit.path] = _applied(results[unit.path], applied[unit.path])
     return {unit.path: results[unit.path] for unit in layer}
@@ -131,17 +152,6 @@ def _applied(result: UnitResult, outcome: float | BaseException) -> UnitResult:
     if isinstance(outcome, BaseException):
         return result.model_copy(update={"state": "failed", "reason": str(outcome)})
     return result.model_copy(update={"state": "applied", "seconds": round(result.seconds + outcome, 3)})
-
-
-def _side_by_side(task: Task[..., Any], live: Live, units: Iterable[Unit], limit: int) -> dict[str, Any]:
-    """Run a task for each unit, at most ``limit`` at once; what it returned or raised, by unit."""
-    free = threading.Semaphore(limit)
-    futures: dict[str, PrefectFuture[Any]] = {}
-    for unit in units:
-        free.acquire()
-        futures[unit.path] = task.submit(live, unit)
-        futures[unit.path].add_done_callback(lambda _: free.release())
-    return {path: future.result(raise_on_failure=False) for path, future in futures.items()}
 
 
 def _report(change: Change, results: Sequence[UnitResult], unaffected: int, gone: Sequence[str]) -> None:

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tasks.terragrunt
+from symphony.errors import BadInputError, SymphonyError, TransientError
+from tasks.live import Live
+from tasks.terragrunt import apply_unit, bootstrap_state, plan_unit, unit_outputs
+from tasks.units import Unit, find_units
+
+SAMPLES = Path(__file__).parent / "samples"
+UNIT = Unit(path="network")
+WORKING = Path(".terragrunt-cache") / "a" / "b"
+
+# Writes down how it was called, then answers as `answers.json` says for its first argument.
+PROGRAM = """\
+import json, os, sys
+from pathlib import Path
+
+here = Path(__file__).parent
+with (here / "calls").open("a") as calls:
+    call = {"argv": [Path(sys.argv[0]).name, *sys.argv[1:]], "cwd": os.getcwd(), "env": dict(os.environ)}
+    calls.write(json.dumps(call) + "\\n")
+answer = json.loads((here / "answers.json").read_text())[sys.argv[1]]
+print(answer.get("out", ""), end="")
+print(answer.get("err", ""), end="", file=sys.stderr)
+if sys.argv[1] == "plan":
+    folder = Path(".terragrunt-cache/a/b")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "symphony.tfplan").touch()
+sys.exit(answer.get("code", 0))
+"""
+
+
+class Tools:
+    """Programs named terragrunt and tofu that answer as told."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        for name in ("terragrunt", "tofu"):
+            program = folder / name
+            program.write_text(f"#!{sys.executable}\n{PROGRAM}")
+            program.chmod(program.stat().st_mode | stat.S_IXUSR)
+
+    def answer(self, **answers: dict[str, Any]) -> None:
+        (self._folder / "answers.json").write_text(json.dumps(answers))
+
+    @property
+    def calls(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self._folder / "calls").read_text().splitlines()]
+
+
+@pytest.fixture
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tools:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", os.pathsep.join([str(folder), os.environ["PATH"]]))
+    return Tools(folder)
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Live:
+    (tmp_path / "tree" / "infra" / "live" / "dev" / "network").mkdir(parents=True)
+    return Live(tmp_path / "tree", "infra/live", "dev", ("dev",), {"AWS_REGION": "eu-central-1"})
+
+
+def test_a_plan_without_changes_is_not_read_again(tools: Tools, live: Live) -> None:
+    tools.answer(plan={"out": "No changes.", "code": 0})
+    plan = plan_unit.fn(live, UNIT)
+    assert plan.empty
+    assert [call["argv"][:2] for call in tools.calls] == [["terragrunt", "plan"]]
+
+
+def test_a_plan_is_saved_read_as_json_and_masked(tools: Tools, live: Live) -> None:
+    printed, shown = (SAMPLES / "plan.txt").read_text(), (SAMPLES / "plan.json").read_text()
+    tools.answer(plan={"out": printed, "code": 2}, show={"out": shown})
+    plan = plan_unit.fn(live, UNIT)
+    assert plan.count("replace") == 2
+    assert "topsecretvalue" not in plan.model_dump_json()
+    planned, show = tools.calls
+    assert "-out=symphony.tfplan" in planned["argv"]
+    assert "-detailed-exitcode" in planned["argv"]
+    assert show["argv"] == ["tofu", "show", "-json", "symphony.tfplan"]
+    assert show["cwd"] == str(live.folder / "network" / WORKING)
+    masks = live.folder / "network" / WORKING / "symphony.masks.json"
+    assert stat.S_IMODE(masks.stat().st_mode) == 0o600
+
+
+def test_the_tools_ask_nothing_and_know_the_account(tools: Tools, live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_CLI_ARGS", "-destroy")
+    tools.answer(plan={"code": 0})
+    plan_unit.fn(live, UNIT)
+    env = tools.calls[0]["env"]
+    assert env["TG_NON_INTERACTIVE"] == "true"
+    assert env["TG_TF_PATH"] == "tofu"
+    assert env["TF_INPUT"] == "0"
+    assert env["TF_CLI_ARGS"] == ""
+    assert env["AWS_REGION"] == "eu-central-1"
+
+
+def test_an_apply_takes_the_saved_plan_and_its_log_shows_no_secret(
+    tools: Tools, live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(tasks.terragrunt, "_log", said.append)
+    tools.answer(
+        plan={"out": (SAMPLES / "plan.txt").read_text(), "code": 2},
+        show={"out": (SAMPLES / "plan.json").read_text()},
+        apply={"out": "aws_iam_user.u: Creating...\nthe provider repeats topsecretvalue\n"},
+    )
+    plan_unit.fn(live, UNIT)
+    assert apply_unit.fn(live, UNIT) > 0
+    assert tools.calls[-1]["argv"][1] == "apply"
+    assert tools.calls[-1]["argv"][-1] == "symphony.tfplan"
+    assert "aws_iam_user.u: Creating..." in said
+    assert "topsecretvalue" not in "".join(said)
+
+
+def test_an_apply_without_its_saved_plan_is_refused(tools: Tools, live: Live) -> None:
+    tools.answer(apply={})
+    with pytest.raises(SymphonyError, match="saved plan of unit network is gone"):
+        apply_unit.fn(live, UNIT)
+
+
+def test_a_busy_lock_is_transient(tools: Tools, live: Live) -> None:
+    tools.answer(plan={"err": (SAMPLES / "locked.txt").read_text(), "code": 1})
+    with pytest.raises(TransientError, match="root@somewhere holds it"):
+        plan_unit.fn(live, UNIT)
+
+
+def test_an_error_names_paths_as_the_repository_does(tools: Tools, live: Live) -> None:
+    tools.answer(plan={"err": f"Error: Bad source in {live.folder}/network/terragrunt.hcl\n", "code": 1})
+    with pytest.raises(SymphonyError, match="Bad source in infra/live/dev/network") as raised:
+        plan_unit.fn(live, UNIT)
+    assert str(live.tree) not in str(raised.value)
+
+
+def test_the_state_bucket_is_made_in_a_units_folder(tools: Tools, live: Live) -> None:
+    tools.answer(backend={})
+    bootstrap_state.fn(live, UNIT)
+    assert tools.calls[0]["argv"] == ["terragrunt", "backend", "bootstrap"]
+    assert tools.calls[0]["cwd"] == str(live.folder / "network")
+
+
+def test_outputs_are_read_past_what_init_prints_and_without_secrets(tools: Tools, live: Live) -> None:
+    outputs = {"vpc_id": {"value": "vpc-1", "sensitive": False}, "key": {"value": "hidden", "sensitive": True}}
+    tools.answer(output={"out": f"Initializing the backend...\n{json.dumps(outputs, indent=2)}\n"})
+    assert unit_outputs.fn(live, UNIT) == {"vpc_id": "vpc-1"}
+
+
+def test_a_unit_that_find_leaves_out_because_it_cannot_be_parsed_is_an_error(tools: Tools, live: Live) -> None:
+    tools.answer(find={"out": "[]", "err": f"ERRO[0000] {live.folder}/network/terragrunt.hcl:3: Missing expression\n"})
+    with pytest.raises(BadInputError, match=r"infra/live/dev/network/terragrunt\.hcl:3: Missing expression"):
+        find_units.fn(live)
+
+
+def test_terragrunt_that_is_not_installed_is_told(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(BadInputError, match="'terragrunt' is not on PATH"):
+        find_units.fn(live)
