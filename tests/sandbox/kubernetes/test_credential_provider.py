@@ -42,7 +42,7 @@ def test_a_login_that_says_it_expired_is_not_kept() -> None:
 
 
 def test_a_colon_in_the_password_stays() -> None:
-    assert answer(REQUEST, authorization("AWS:a:b"), NOW)["auth"]["127.0.0.1:5010"]["password"] == "a:b"  # noqa: S105
+    assert answer(REQUEST, authorization("AWS:a:b"), NOW)["auth"]["127.0.0.1:5010"]["password"] == "a:b"
 
 
 @pytest.mark.parametrize("change", [{"apiVersion": "credentialprovider.kubelet.k8s.io/v1beta1"}, {"kind": "Pod"}])
