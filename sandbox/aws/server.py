@@ -6,6 +6,7 @@ Moto's own application, with a door in front that answers only requests signed i
 from __future__ import annotations
 
 import json
+import logging
 import re
 import signal
 import sys
@@ -83,6 +84,8 @@ def _refusal(environ: Environ, service: str, message: str) -> tuple[bytes, str]:
 def main() -> None:
     """Serve until ended."""
     settings = AwsSettings.read(Path(sys.argv[1]))
+    # A line a request would bury what matters: a release makes thousands.
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     ecr.correct(settings)
     application = guarded(DomainDispatcherApplication(create_backend_app), settings.access_key)
     server = make_server(settings.host, settings.port, application, threaded=True, request_handler=MotoRequestHandler)

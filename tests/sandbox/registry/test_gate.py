@@ -67,6 +67,11 @@ class Behind:
     seen: list[Request] = field(default_factory=list)
     notify: Callable[[dict[str, Any]], Any] | None = None
 
+    async def tell(self, envelope: dict[str, Any]) -> None:
+        await asyncio.sleep(0.05)  # a notification comes after the answer
+        if self.notify:
+            await self.notify(envelope)
+
     def application(self) -> Starlette:
         async def manifests(request: Request) -> Response:
             self.seen.append(request)
@@ -76,8 +81,7 @@ class Behind:
                 self.manifests[name, reference] = self.manifests[name, digest(body)] = body
                 tag = {} if ":" in reference else {"tag": reference}
                 target = {"repository": name, "digest": digest(body), "mediaType": MEDIA_TYPES[2], **tag}
-                if self.notify:
-                    self.task = asyncio.create_task(self.notify({"events": [{"action": "push", "target": target}]}))
+                self.task = asyncio.create_task(self.tell({"events": [{"action": "push", "target": target}]}))
                 return Response(status_code=201, headers={"Docker-Content-Digest": digest(body)})
             body = self.manifests[name, reference]
             return Response(body, media_type=MEDIA_TYPES[2], headers={"Docker-Content-Digest": digest(body)})
