@@ -117,15 +117,19 @@ def _ports(world: World, parts: Sequence[Part]) -> Iterator[Finding]:
             holders.setdefault(link.laddr.port, set()).add(link.pid)
     if not holders:
         return
-    own: set[int] = set()
+    own = _own(world) if world.state.exists() else set()
     for part in parts:
         for name, port in part.ports(world).items():
             for pid in holders.get(port, ()):
-                own = own or {process.pid for process in daemon.marked(world)} if world.state.exists() else own
                 if pid is None or pid not in own:
                     who, fix = _holder(pid, port)
                     said = f"port {port}, which {name} of the part {part.name} needs, is held by {who}"
                     yield Finding("ports", "failed", said, fix)
+
+
+def _own(world: World) -> set[int]:
+    """Processes of this sandbox: its daemons, and whatever came of one that was killed."""
+    return {*daemon.recorded(world).values(), *(process.pid for process in daemon.marked(world))}
 
 
 def _holder(pid: int | None, port: int) -> tuple[str, str]:

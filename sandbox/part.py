@@ -86,7 +86,8 @@ class Part(ABC):
                     if (world.state / "run" / f"{name}.json").exists() and name not in alive:
                         raise self.failure(world, f"its process {name} ended", name) from reason
                 if time.monotonic() > deadline:
-                    raise self.failure(world, str(reason), *self.daemons[-1:]) from reason
+                    latest = [name for name in self.daemons if name in alive] or list(self.daemons)
+                    raise self.failure(world, str(reason), *latest[-1:]) from reason
             time.sleep(_POLL_SECONDS)
 
     def failure(self, world: World, reason: str, *names: str) -> PartError:

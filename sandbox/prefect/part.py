@@ -5,97 +5,25 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 
 import httpx
 from ruamel.yaml import YAML
 
-from sandbox.aws import aws_environment
 from sandbox.daemon import Daemon, recorded
-from sandbox.docker.engine import choose
-from sandbox.git import git_environment
 from sandbox.part import NotReadyError, Part
-from sandbox.tofu import tofu_environment
+from sandbox.prefect import database
+from sandbox.prefect.environment import USER, server_environment, worker_environment
 from sandbox.world import HOST, World
 from symphony import tool
 from symphony.errors import ToolError
 
 SERVER, WORKER = "prefect-server", "prefect-worker"
 POOL = "symphony"
-USER = "admin"
-_POLL_SECONDS = "0.5"
 _REQUEST_SECONDS = 1.0
 _DEPLOY_SECONDS = 120.0
-
-
-def auth_string(world: World) -> str:
-    """User and password of the server, as Prefect's settings take them."""
-    return f"{USER}:{world.secret('prefect-password')}"
-
-
-def client_environment(world: World) -> dict[str, str]:
-    """Variables by which Prefect's client finds the sandbox's server and nothing else."""
-    return {
-        "PREFECT_HOME": str(world.folder("prefect")),
-        "PREFECT_PROFILES_PATH": str(world.state / "prefect" / "profiles.toml"),
-        "PREFECT_API_URL": f"{world.prefect_url}/api",
-        "PREFECT_API_AUTH_STRING": auth_string(world),
-        "PREFECT_API_KEY": "",
-        "PREFECT_UI_URL": world.prefect_url,
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
-        "PREFECT_CLI_COLORS": "false",
-        "DO_NOT_TRACK": "1",
-    }
-
-
-def server_environment(world: World) -> dict[str, str]:
-    """Variables of the server's process."""
-    home = world.folder("prefect")
-    origins = f"{world.prefect_url},http://localhost:{world.ports.prefect}"
-    return client_environment(world) | {
-        "PREFECT_SERVER_API_AUTH_STRING": auth_string(world),
-        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{home / 'prefect.db'}",
-        # Leases in memory would outlive neither a crash of the server nor be freed after one.
-        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": origins,
-        "PREFECT_SERVER_UI_API_URL": f"{world.prefect_url}/api",
-        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-        # What a run did is seen within a second, not five.
-        "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "1",
-        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
-        # A run that waits for another one's slot looks again soon.
-        "PREFECT_SERVER_CONCURRENCY_MAXIMUM_CONCURRENCY_SLOT_WAIT_SECONDS": "5",
-    }
-
-
-def worker_environment(world: World) -> dict[str, str]:
-    """Everything that flows find in their process's environment; the tests and the command line use the same.
-
-    Secrets travel by it or by files it names, so hand it to a process, never to a list of arguments.
-    """
-    return (
-        aws_environment(world)
-        | git_environment(world)
-        | tofu_environment(world)
-        | client_environment(world)
-        | {
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), world.path]),
-            "PYTHONPATH": str(world.source),
-            "SYMPHONY_CONFIG": str(world.source / "symphony.yaml"),
-            "SYMPHONY_STATE": str(world.state),
-            "SYMPHONY_CACHE": str(world.cache),
-            "SYMPHONY_WORK": str(world.folder("work")),
-            "KUBECONFIG": str(world.kubeconfig),
-            "DOCKER_HOST": choose(world).host,
-            "PREFECT_WORKER_QUERY_SECONDS": _POLL_SECONDS,
-            "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.5",
-        }
-    )
 
 
 class Prefect(Part):
@@ -103,6 +31,7 @@ class Prefect(Part):
 
     name: ClassVar[str] = "prefect"
     daemons: ClassVar[tuple[str, ...]] = (SERVER, WORKER)
+    limit: ClassVar[float] = 120.0
     hint: ClassVar[str] = "Deployments are put there by `symphony deploy-flows`, which can be run again by itself."
 
     def ports(self, world: World) -> Mapping[str, int]:
@@ -117,12 +46,14 @@ class Prefect(Part):
         """
         python = [sys.executable, "-m"]
         serve = [*python, "prefect", "server", "start", "--host", HOST, "--port", str(world.ports.prefect)]
+        database.begin(world)
         Daemon(SERVER, serve, server_environment(world)).start(world)
         environment = worker_environment(world)
         # The name stands for the environment, so that a worker of another clone or toolchain is replaced.
         name = f"sandbox-{_digest(environment)}"
         work = [*python, "prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", name]
         self.wait(world, lambda: _healthy(world))
+        database.keep(world)
         Daemon(WORKER, work, environment, cwd=world.source, grace=5.0).start(world)
         try:
             tool.run(
