@@ -237,7 +237,7 @@ def write_desired(change: Change, entries: Sequence[Desired], root: Path, remove
     return publish(change.mirror, branch_of(change.environment), edit, message)
 
 
-@task(name="put back", task_run_name="put back {applications} in {change.environment}", **TRANSIENT)
+@task(name="put back", task_run_name="put back in {change.environment}", **TRANSIENT)
 def put_back(change: Change, written: Commit, applications: Collection[str]) -> Commit:
     """Give applications the tree they had before a commit of the desired state, by a new commit on top.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 from pathlib import Path, PurePosixPath
@@ -17,6 +18,8 @@ from symphony.tool import run
 from tasks.retry import ONCE
 
 _PLACE = re.compile(r"[\w.-]+/(?:charts/[\w.-]+/)*(?:templates/[\w./-]+|values[\w.-]*)(?::\d+(?::\d+)?)?")
+_REFUSED = re.compile(r"at '/([^/']+)|at '': additional properties? '([^']+)'")
+"""How helm names a key that a schema refuses."""
 _LOCAL = "file://"
 _SECONDS = 60
 
@@ -86,25 +89,36 @@ def render(desired: Desired, root: Path, namespace: str) -> str:
     try:
         manifests = run(["helm", "template", *release, *files], cwd=root, limit=_SECONDS).stdout
     except ToolError as error:
-        raise BadInputError(_why(desired, error.output)) from error
+        raise BadInputError(_why(desired, error.output, root)) from error
     try:
         objects = [one for one in YAML(typ="safe", pure=True).load_all(manifests) if one]
     except YAMLError as error:
-        raise BadInputError(_why(desired, f"it gives no YAML: {error}")) from error
+        raise BadInputError(_why(desired, f"it gives no YAML: {error}", root)) from error
     if not objects:
-        raise BadInputError(_why(desired, "it gives no object at all"))
+        raise BadInputError(_why(desired, "it gives no object at all", root))
     return manifests
 
 
-def _why(desired: Desired, said: str) -> str:
+def _why(desired: Desired, said: str, root: Path) -> str:
     """One sentence out of what helm wrote."""
     place = _PLACE.search(said)
+    where = place.group() if place else _value_file(desired, said, root)
     reason = " ".join(said.replace("Error: ", "").replace("Use --debug flag to render out invalid YAML", "").split())
-    where = f" in {place.group()}" if place else ""
     return (
-        f"The chart {desired.chart} of {desired.application} does not render for {desired.environment}{where}: "
-        f"{reason.rstrip('.')}. Nothing has been deployed; correct the chart or its values and push."
+        f"The chart of {desired.application} does not render for {desired.environment}{f' in {where}' if where else ''}"
+        f": {reason.rstrip('.')}. Nothing has been deployed; correct the chart or its values and push."
     )
+
+
+def _value_file(desired: Desired, said: str, root: Path) -> str:
+    """The value file that has the key which the chart's schema refuses; the one that counts last, where several do."""
+    keys = {key for pair in _REFUSED.findall(said) for key in pair if key}
+    for name in (*reversed(desired.values), "values.yaml"):
+        with contextlib.suppress(OSError, YAMLError):
+            values = YAML(typ="safe", pure=True).load((root / desired.chart / name).read_text(encoding="utf-8"))
+            if isinstance(values, dict) and keys & values.keys():
+                return f"{desired.application}/{name}"
+    return ""
 
 
 def _chart(source: Path, chart: str) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def refresh_applications(change: Change, applications: Sequence[str], *, whole: 
         refresh_set(change.target)
 
 
-@task(name="wait until live", task_run_name="wait until {applications} live in {change.environment}", **ONCE)
+@task(name="wait until live", task_run_name="wait until live in {change.environment}", **ONCE)
 def wait_until_live(change: Change, commit: Commit, applications: Sequence[str], gone: Sequence[str] = ()) -> Outcome:
     """Watch Argo CD and the pods until every application is live at a commit of the desired state, or cannot be.
 

@@ -101,6 +101,13 @@ def test_a_mistake_in_the_values_is_refused_and_named(branch: Path, extra: str, 
     assert "Nothing has been deployed" in str(refused.value)
 
 
+def test_the_value_file_with_the_mistake_is_named(branch: Path) -> None:
+    values = branch / CHART / "values.staging.yaml"
+    values.write_text(values.read_text() + "replica: 3\n")
+    with pytest.raises(BadInputError, match=r"does not render for staging in hello/values\.staging\.yaml: .*'replica'"):
+        rendered(branch, "staging")
+
+
 def test_a_template_that_is_wrong_is_named_with_its_place(branch: Path) -> None:
     (branch / CHART / "templates" / "wrong.yaml").write_text('{{ fail "no such thing" }}\n')
     with pytest.raises(BadInputError, match=r"in hello/templates/wrong\.yaml:1:3: .*no such thing"):

@@ -104,7 +104,7 @@ def test_with_nothing_to_move_nothing_is_done(delivery: Delivery) -> None:
 def test_one_chart_that_does_not_render_stops_all_before_anything_is_written(delivery: Delivery) -> None:
     delivery.commit("charts/two/templates/wrong.yaml", "{{ .Values.nothing.here }}\n")
     change = delivery.change()
-    with pytest.raises(BadInputError, match=r"charts/two of two does not render for dev in two/templates/wrong\.yaml"):
+    with pytest.raises(BadInputError, match=r"The chart of two does not render for dev in two/templates/wrong\.yaml"):
         run(change, delivery.image("one", "a"), delivery.image("two", "b"))
     assert head(change.mirror, "env/dev") is None
 
