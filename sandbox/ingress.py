@@ -93,6 +93,8 @@ def settings(world: World) -> dict[str, Any]:
         "log": {"level": "WARN", "noColor": True},
         "accessLog": {"filePath": str(world.log("ingress-access")), "format": "json"},
         "providers": {
+            # Two seconds by default, in which a pod that went is still asked.
+            "providersThrottleDuration": "100ms",
             "kubernetesIngress": {
                 "namespaces": [*ENVIRONMENTS, NAMESPACE],
                 "ingressClass": CLASS,
