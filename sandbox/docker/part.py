@@ -19,6 +19,8 @@ from symphony import tool
 from symphony.errors import BadInputError, ToolError
 
 _DAEMON = "dockerd"
+_SOCKET_PATH = 107
+"""Bytes that the path of a socket may have (unix(7))."""
 
 
 class Docker(Part):
@@ -85,6 +87,12 @@ class Docker(Part):
     def _start_own(self, world: World, engine: Engine) -> Engine:
         if os.geteuid() != 0:
             raise BadInputError("No Docker engine runs, and a private one needs root; start one, or use sudo.")
+        longest = world.state / "docker" / "run" / "containerd" / "containerd-debug.sock"
+        if len(os.fsencode(longest)) > _SOCKET_PATH:
+            raise BadInputError(
+                f"The state folder {world.state} is too deep for a Docker engine's sockets ({_SOCKET_PATH} bytes at most, "
+                f"unix(7)); set SYMPHONY_STATE to a shorter path."
+            )
         if not engine.driver:
             engine = remember(world, replace(engine, driver=_storage_driver(world)))
         if _DAEMON not in recorded(world):

@@ -67,6 +67,7 @@ def seed(world: World) -> bool:
 def configure(world: World, settings: Path, imports: Path) -> None:
     """Write the repository's settings and hooks; they name this interpreter, so each `up` writes them anew."""
     bare = repository(world)
+    # No collection in the background: a process of Git's would outlive the push, and `down`.
     for name, value in (("http.receivepack", "true"), ("core.logAllRefUpdates", "true"), ("gc.auto", "0")):
         tool.run([world.tool("git"), f"--git-dir={bare}", "config", name, value], limit=10)
     for name in HOOKS:
