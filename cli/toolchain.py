@@ -158,6 +158,8 @@ def _sentence(step: Step) -> str:
             return "Another build of the toolchain is running; waiting for it."
         case "preparing":
             return f"Preparing Go for {step.tools} tools."
+        case "cleaning":
+            return "Removing the build caches."
         case "found":
             return f"{step.tool}: the pinned version is on PATH ({step.number} of {step.tools})."
         case "done":

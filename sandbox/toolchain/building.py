@@ -22,9 +22,9 @@ from symphony.errors import SymphonyError, ToolError
 
 _LIMIT_SECONDS = 3600.0
 _ROOM = {"base": 3 * 2**30, "tool": 2 * 2**30}
-"""Bytes that a session's caches take at most: once, and for each tool (seen on Linux, amd64: 15 GB for seven)."""
+"""Bytes that a session's caches take at most: once, and for each tool (Linux, amd64: 8 GiB of modules for all seven)."""
 
-Phase = Literal["waiting", "preparing", "downloading", "compiling", "done", "found"]
+Phase = Literal["waiting", "preparing", "downloading", "compiling", "done", "found", "cleaning"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Step:
 
     Attributes:
         phase: ``waiting`` for another build's lock, ``preparing`` Go, ``downloading`` or ``compiling`` a tool; a tool
-            is ``done``, or was ``found`` on PATH.
+            is ``done``, or was ``found`` on PATH; ``cleaning`` away the build caches takes its time too.
         tool: Name of the tool; empty while none is dealt with.
         number: Its place among the tools that were missing, from 1.
         tools: How many were missing.
@@ -92,6 +92,7 @@ def build(store: Store, report: Report = _silent) -> None:
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+            report(Step("cleaning"))
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,8 @@ def test_a_built_tool_is_laid_out_whole_and_nothing_else_is_left(store: Store, t
     assert [path.name for path in (place / "share" / "crds").iterdir()] == ["thing.yaml"]
     assert leftovers(store) == [".lock", "example"]
     assert [step.phase for step in steps][:3] == ["preparing", "downloading", "compiling"]
-    assert (steps[-1].phase, steps[-1].number, steps[-1].tools) == ("done", 1, 1)
+    assert (steps[-2].phase, steps[-2].number, steps[-2].tools) == ("done", 1, 1)
+    assert steps[-1].phase == "cleaning"
     assert max(step.packages for step in steps) == 4
 
 
