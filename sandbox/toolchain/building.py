@@ -22,7 +22,7 @@ from symphony.errors import SymphonyError, ToolError
 
 _LIMIT_SECONDS = 3600.0
 _ROOM = {"base": 3 * 2**30, "tool": 2 * 2**30}
-"""Bytes that a session's caches take at most: once, and for each tool (Linux, amd64: 8 GiB of modules for all seven)."""
+"""Bytes that a session's caches take at most: once, and for each tool (seen: 8 GiB of modules for all seven)."""
 
 Phase = Literal["waiting", "preparing", "downloading", "compiling", "done", "found", "cleaning"]
 
