@@ -90,8 +90,8 @@ class Docker(Part):
         longest = world.state / "docker" / "run" / "containerd" / "containerd-debug.sock"
         if len(os.fsencode(longest)) > _SOCKET_PATH:
             raise BadInputError(
-                f"The state folder {world.state} is too deep for a Docker engine's sockets ({_SOCKET_PATH} bytes at most, "
-                f"unix(7)); set SYMPHONY_STATE to a shorter path."
+                f"The state folder {world.state} is too deep for a Docker engine's sockets "
+                f"({_SOCKET_PATH} bytes at most); set SYMPHONY_STATE to a shorter path."
             )
         if not engine.driver:
             engine = remember(world, replace(engine, driver=_storage_driver(world)))

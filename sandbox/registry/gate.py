@@ -69,7 +69,11 @@ class Gate:
             if not self._ours(request):
                 return Response(status_code=403)
             for push in pushes(await request.json()):
-                await self.intake.take(push)
+                try:
+                    await self.intake.take(push)
+                except ClientError as refused:
+                    # The registry repeats what is not acknowledged, and nothing behind it would get through.
+                    _log.warning("ECR did not take %s@%s: %s", push.repository, push.digest, refused)
             return Response(status_code=200)
 
         async def repaired(request: Request) -> Response:

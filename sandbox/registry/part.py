@@ -91,7 +91,10 @@ class Registry(Part):
         mark = world.folder("registry") / "repaired"
         if mark.exists() and mark.read_text() == f"{process} {life}":
             return
-        restore(world)
+        try:
+            restore(world)
+        except httpx.HTTPError as error:
+            raise self.failure(world, f"what ECR lost could not be put back ({error})", _GATE) from error
         world.write(mark, f"{process} {life}")
 
 

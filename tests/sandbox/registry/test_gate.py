@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from botocore.exceptions import ClientError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -53,6 +54,8 @@ class Books:
         return self.images.get((repository, reference))
 
     def put(self, repository: str, tag: str | None, image: Manifest) -> None:
+        if repository not in self.repositories:
+            raise ClientError({"Error": {"Code": "RepositoryNotFoundException"}}, "PutImage")
         for reference in (tag, image.digest):
             if reference:
                 self.images[repository, reference] = image.digest
@@ -254,6 +257,15 @@ def test_a_huge_manifest_is_refused(setup: Setup) -> None:
 
 def test_a_notification_without_the_secret_is_not_believed(setup: Setup) -> None:
     assert setup.client.post(NOTIFICATIONS, json={"events": []}).status_code == 403
+
+
+def test_a_push_to_a_repository_deleted_meanwhile_is_not_told_for_ever(setup: Setup) -> None:
+    setup.put("/v2/dev/hello/manifests/one", ONE)
+    setup.books.repositories.clear()
+    target = {"repository": "dev/hello", "digest": digest(ONE), "mediaType": MEDIA_TYPES[2], "tag": "two"}
+    told = {"events": [{"action": "push", "target": target}]}
+    assert setup.client.post(NOTIFICATIONS, json=told, headers={SECRET_HEADER: "notify"}).status_code == 200
+    assert ("dev/hello", "two") not in setup.books.images
 
 
 def test_a_push_raises_its_event(setup: Setup) -> None:
