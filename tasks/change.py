@@ -51,7 +51,7 @@ def open_change(environment: str, ref: str = "main", *, since: str | None = None
         )
 
 
-@task(name="find commit", task_run_name="find {ref}", **TRANSIENT)
+@task(name="find commit", task_run_name="find {ref:.12}", **TRANSIENT)
 def find_commit(remote: str, ref: str) -> tuple[Path, Commit]:
     """Bring the mirror up to date and find a commit in it.
 

@@ -32,7 +32,7 @@ class Login(Fact):
     password: SecretStr
 
 
-@task(name="look up image", task_run_name="look up {repository}:{tag}", **TRANSIENT)
+@task(name="look up image", task_run_name="look up {repository}:{tag:.12}", **TRANSIENT)
 def find_image(target: Environment, repository: str, tag: str) -> Digest | None:
     """The digest that ECR has under a tag; None where it has none.
 
