@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from sandbox.argocd.applications import NAMESPACE
 from sandbox.daemon import Daemon
@@ -16,6 +17,9 @@ APPLICATION_SETS = "argocd-applicationset-controller"
 API_SERVER = "argocd-server"
 NAMES = (REDIS, REPO_SERVER, CONTROLLER, APPLICATION_SETS, API_SERVER)
 
+PAGE = "applications.html"
+"""The sandbox's page on Argo CD's API, in place of the UI, whose built files are not in Argo CD's Go module."""
+_PAGE = Path(__file__).with_name("page")
 _KUBECTL_AT_ONCE = 4
 _HEAL_SECONDS = 5
 
@@ -116,6 +120,6 @@ def daemons(world: World) -> tuple[Daemon, ...]:
             API_SERVER,
             *(*cluster, *redis, "--repo-server", *repo, "--insecure", "--address", HOST, "--port", ports.argocd),
             *("--metrics-address", HOST, "--metrics-port", listeners.server_metrics),
-            *("--staticassets", str(world.folder("argocd", "assets"))),
+            *("--staticassets", str(_PAGE)),
         ),
     )

@@ -208,3 +208,10 @@ def test_a_killed_process_is_started_again(world: World, name: str) -> None:
         before[other] for other in processes.NAMES if other != name
     ]
     assert login(world)
+
+
+def test_a_page_shows_the_applications_to_a_browser(world: World) -> None:
+    answer = httpx.get(f"{session.url(world)}/{processes.PAGE}", headers={"Accept": "text/html"})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "Applications" in answer.text

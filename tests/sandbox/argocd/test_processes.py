@@ -56,3 +56,11 @@ def test_ports_differ_from_each_other_and_from_those_of_other_parts() -> None:
     others = set(vars(Ports()).values()) - {world.ports.argocd_metrics}
     assert len(set(listeners)) == 5
     assert not others & set(listeners)
+
+
+def test_the_page_in_place_of_the_ui_asks_nothing_from_elsewhere_and_shows_text_alone(world: World) -> None:
+    argv = [str(part) for part in processes.daemons(world)[-1].argv]
+    page = (Path(argv[argv.index("--staticassets") + 1]) / processes.PAGE).read_text()
+    assert "https://" not in page
+    assert "src=" not in page
+    assert "innerHTML" not in page
