@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from pathlib import Path
 
@@ -11,22 +12,26 @@ import psutil
 from sandbox.world import World
 from symphony import tool
 
-CGROUP = "symphony-docker"
-"""Parent cgroup of every container of the private engine."""
 _PATIENCE = 5.0
+
+
+def cgroup(world: World) -> str:
+    """Name of the parent cgroup of every container of this sandbox's engine, and of no other's."""
+    return f"symphony-docker-{hashlib.sha256(str(world.state).encode()).hexdigest()[:8]}"
 
 
 def clear(world: World, *folders: Path) -> None:
     """End what still runs from these folders and in the engine's cgroup, then unmount and remove what is left."""
-    _end(folders)
+    cgroups = _cgroups(cgroup(world))
+    _end(folders, cgroups)
     for point in _mounts(folders):
         tool.run([world.tool("umount"), "--lazy", point], limit=10, ok=(0, 1, 32))
-    for cgroup in _cgroups():
+    for group in cgroups:
         with contextlib.suppress(OSError):
-            cgroup.rmdir()
+            group.rmdir()
 
 
-def _end(folders: tuple[Path, ...]) -> None:
+def _end(folders: tuple[Path, ...], cgroups: list[Path]) -> None:
     """Containerd and its shims name their socket below one of the folders; containers are in the cgroup."""
     found: set[psutil.Process] = set()
     for process in psutil.process_iter():
@@ -37,9 +42,9 @@ def _end(folders: tuple[Path, ...]) -> None:
                 argument.startswith(f"{folder}/") for argument in arguments for folder in folders
             ):
                 found |= {process, *process.children(recursive=True)}
-    for cgroup in _cgroups():
+    for group in cgroups:
         with contextlib.suppress(OSError):
-            for line in (cgroup / "cgroup.procs").read_text().split():
+            for line in (group / "cgroup.procs").read_text().split():
                 with contextlib.suppress(psutil.NoSuchProcess):
                     found.add(psutil.Process(int(line)))
     for process in found:
@@ -56,10 +61,10 @@ def _mounts(folders: tuple[Path, ...]) -> list[str]:
     return sorted(inside, key=len, reverse=True)
 
 
-def _cgroups() -> list[Path]:
-    """The engine's cgroups in every hierarchy, children first."""
-    tops = [
-        path for path in (Path("/sys/fs/cgroup") / CGROUP, *Path("/sys/fs/cgroup").glob(f"*/{CGROUP}")) if path.is_dir()
-    ]
-    nested = [Path(folder) for top in tops for folder, _, _ in os.walk(top, topdown=False)]
-    return list(dict.fromkeys(nested))
+def _cgroups(name: str) -> list[Path]:
+    """The cgroup of that name in every hierarchy, children first."""
+    top = Path("/sys/fs/cgroup")
+    found = [path for path in (top / name, *top.glob(f"*/{name}")) if path.is_dir()]
+    nested = [Path(folder) for path in found for folder, _, _ in os.walk(path, topdown=False)]
+    # Hierarchies mounted together (cpu,cpuacct) show the same group twice.
+    return list({path.resolve(): path for path in nested})

@@ -109,7 +109,7 @@ class Docker(Part):
                 *("--host", engine.host),
                 *("--group", str(os.getegid())),
                 *("--storage-driver", engine.driver),
-                *("--cgroup-parent", f"/{leftovers.CGROUP}"),
+                *("--cgroup-parent", f"/{leftovers.cgroup(world)}"),
                 # Builds use the host's network, so the engine makes no bridge and touches no rule or forwarding switch.
                 *("--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"),
                 *("--log-level", "warn"),
