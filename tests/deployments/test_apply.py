@@ -1,0 +1,93 @@
+"""The list put onto a real Prefect server of the test session's own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import httpx
+import pytest
+from prefect.settings import PREFECT_API_URL
+from prefect_aws import AwsCredentials
+from prefect_docker import DockerHost
+
+from deployments.apply import ROOT, deploy_flows
+from deployments.client import PrefectApi
+from deployments.pool import POOL, QUEUES
+from symphony.errors import BadInputError
+from symphony.tool import run
+
+KEPT = (
+    *("name", "tags", "parameters", "description", "entrypoint", "path", "pull_steps", "work_pool_name"),
+    *("work_queue_name", "enforce_parameter_schema", "job_variables", "concurrency_options", "schedules", "paused"),
+    *("parameter_openapi_schema", "storage_document_id"),
+)
+
+
+@pytest.fixture(scope="module")
+def api(prefect: None) -> PrefectApi:
+    del prefect
+    made = PrefectApi(str(PREFECT_API_URL.value()))
+    deploy_flows(made, force=True)
+    return made
+
+
+def ask(api: PrefectApi, path: str, question: dict[str, Any]) -> Any:
+    return httpx.post(f"{api.url}{path}", json=question, timeout=30).raise_for_status().json()
+
+
+def deployments(api: PrefectApi) -> dict[str, dict[str, Any]]:
+    found = {}
+    for one in ask(api, "/deployments/filter", {}):
+        limit = (one["global_concurrency_limit"] or {}).get("limit")
+        found[f"{one['entrypoint']} {one['name']}"] = {**{key: one[key] for key in KEPT}, "limit": limit}
+    return found
+
+
+def test_a_second_time_changes_nothing(api: PrefectApi) -> None:
+    again = deploy_flows(api)
+    assert len(again.deployments) == 15
+    assert again.changed == ()
+
+
+def test_what_somebody_deleted_is_put_back_and_nothing_else(api: PrefectApi) -> None:
+    one = httpx.get(f"{api.url}/deployments/name/smoke/dev", timeout=30).raise_for_status().json()
+    httpx.delete(f"{api.url}/deployments/{one['id']}", timeout=30).raise_for_status()
+    said: list[str] = []
+    assert deploy_flows(api, report=said.append).changed == ("smoke/dev",)
+    assert said == ["smoke/dev"]
+
+
+def test_prefect_deploys_the_same_from_the_same_list(api: PrefectApi) -> None:
+    ours = deployments(api)
+    environment = {"PREFECT_API_URL": api.url, "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
+    run([sys.executable, "-m", "prefect", "deploy", "--all", "--no-prompt"], cwd=ROOT, env=environment, limit=180)
+    assert deployments(api) == ours
+    # It carries another version now, so the next call takes the list over again.
+    assert len(deploy_flows(api).changed) == 15
+
+
+def test_limits_hold_one_slot_each(api: PrefectApi) -> None:
+    limits = {one["name"]: one["limit"] for one in ask(api, "/v2/concurrency_limits/filter", {})}
+    assert limits.items() >= {"deploy-dev-hello": 1, "deploy-staging-hello": 1, "deploy-prod-hello": 1}.items()
+
+
+def test_queues_put_what_changes_something_first(api: PrefectApi) -> None:
+    queues = {one["name"]: one["priority"] for one in ask(api, f"/work_pools/{POOL}/queues/filter", {})}
+    assert queues == QUEUES
+
+
+def test_blocks_say_where_and_hold_no_key(api: PrefectApi) -> None:
+    del api
+    aws = AwsCredentials.load("aws")
+    assert aws.region_name == "eu-central-1"
+    assert aws.aws_client_parameters.endpoint_url == "http://127.0.0.1:4566"
+    assert aws.aws_access_key_id is None
+    assert aws.aws_secret_access_key is None
+    assert DockerHost.load("docker").base_url is None
+
+
+def test_a_parameter_that_does_not_fit_is_refused_by_the_server(api: PrefectApi) -> None:
+    with pytest.raises(BadInputError, match="environment"):
+        api.start("build", "dev", {"environment": 7})
