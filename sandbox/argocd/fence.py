@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sandbox.argocd.processes import Listeners
 from sandbox.world import World
-from symphony.errors import SymphonyError, ToolError
+from symphony.errors import BadInputError, SymphonyError, ToolError
 from symphony.tool import run
 
 _FOUND, _ABSENT = 0, 1
@@ -39,7 +39,11 @@ def take_down(world: World) -> None:
     Raises:
         ToolError: The firewall could not be asked.
     """
-    for program in programs(world):
+    try:
+        found = programs(world)
+    except BadInputError:
+        return  # where there is no firewall, there is no rule
+    for program in found:
         while run(rule(world, program, "--check"), ok=(_FOUND, _ABSENT)).code == _FOUND:
             run(rule(world, program, "--delete"))
 

@@ -6,7 +6,7 @@ import pytest
 
 from sandbox.argocd import fence
 from sandbox.world import World
-from symphony.errors import SymphonyError
+from symphony.errors import BadInputError, SymphonyError
 
 FIREWALL = """\
 #!/bin/sh
@@ -54,3 +54,12 @@ def test_a_refusal_says_what_is_open_and_what_it_takes(world: World) -> None:
     (world.state / "iptables").write_text("#!/bin/sh\necho 'Permission denied' >&2\nexit 4\n")
     with pytest.raises(SymphonyError, match=r"Port 8084.*root and iptables: Permission denied"):
         fence.put_up(world)
+
+
+def test_without_a_firewall_there_is_no_rule_to_take_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(World, "tool", missing)
+    fence.take_down(World(source=tmp_path, state=tmp_path))
+
+
+def missing(world: World, name: str) -> Path:
+    raise BadInputError(f"no {name} in {world.source}")
