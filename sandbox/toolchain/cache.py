@@ -17,7 +17,7 @@ from typing import Any
 from sandbox.toolchain.pins import TOOLS, Tool
 
 _POLL_SECONDS = 0.2
-_REMOVAL_SECONDS = 30.0
+_REMOVAL_TRIES = 50
 _RECORD = "built.json"
 
 
@@ -135,13 +135,14 @@ def _taken(descriptor: int) -> bool:
 
 def _remove(folder: Path) -> None:
     """Remove a tree, also one with read-only folders in it, as Go's module cache may have them."""
-    deadline = time.monotonic() + _REMOVAL_SECONDS
-    while folder.exists():
+    for left in reversed(range(_REMOVAL_TRIES)):
+        if not folder.exists():
+            return
         try:
             shutil.rmtree(folder)
         except OSError:
             # Folders may be read-only, and the compiler of a builder that was killed may still write for a moment.
-            if time.monotonic() > deadline:
+            if not left:
                 raise
             for path, _, _ in os.walk(folder):
                 with contextlib.suppress(OSError):
