@@ -94,7 +94,7 @@ def test_a_missing_list_is_told(tmp_path: Path) -> None:
 
 def test_one_environment_can_be_chosen_and_an_unknown_one_is_named() -> None:
     assert {one.name for one in chosen(LISTED, CONFIGURATION, ["staging"])} == {"staging"}
-    with pytest.raises(BadInputError, match="'live' is not in symphony.yaml; there are: dev, staging, prod"):
+    with pytest.raises(BadInputError, match=r"'live' is not in symphony\.yaml; there are: dev, staging, prod"):
         chosen(LISTED, CONFIGURATION, ["live"])
 
 
