@@ -29,28 +29,33 @@ from tasks.desired import (
 )
 from tasks.helm import render
 from tasks.lock import locked
-from tasks.rollout import Outcome, refresh_applications, wait_until_live
+from tasks.rollout import Outcome, RolloutError, refresh_applications, wait_until_live
 from tasks.rollout_report import failure, not_put_back_sentence, put_back_sentence, report_deploy, report_failure
 
 
 @flow(name="deploy", flow_run_name=run_name("deploy"), task_runner=ThreadPoolTaskRunner(max_workers=8))  # type: ignore[arg-type]
 def deploy(
-    environment: Name, commit: str = "main", images: dict[Name, Digest] | None = None, *, force: bool = False
+    environment: Name,
+    commit: str = "main",
+    applications: list[Name] | None = None,
+    images: dict[Name, Digest] | None = None,
+    *,
+    force: bool = False,
 ) -> Any:
     """Roll images out with the charts of a commit, and put back what was there where they do not come up.
 
     Args:
         environment: Environment of symphony.yaml to deploy to.
         commit: Branch, tag or commit id whose charts and values count.
-        images: Digest by application; by default the images of every application that changed since the environment's
-            last release, built where ECR has none.
+        applications: Applications to deploy; by default those that changed since the environment's last release.
+        images: Digests by application; by default the commit's own images, built where ECR has none.
         force: Deploy also where the environment has a newer commit already.
     """
     with open_change(environment, commit) as change:
         chosen = (
             tuple(image_by_digest(change, name, digest) for name, digest in images.items())
             if images
-            else build_images(change, affected_applications(change))
+            else build_images(change, applications or affected_applications(change))
         )
         try:
             deployed = deploy_images(change, chosen, force=force)
@@ -123,7 +128,8 @@ def undo(change: Change, applications: Collection[str]) -> str:
 def _roll_out(change: Change, images: Sequence[Image], removed: Sequence[str], superseded: tuple[str, ...]) -> Deployed:
     with laid_out(change, images) as (entries, root):
         namespace = change.target.kubernetes.namespace
-        for rendered in [render.submit(entry, root, namespace) for entry in entries]:
+        charts = {name: one.chart for name, one in change.configuration.applications.items()}
+        for rendered in [render.submit(entry, root, namespace, charts[entry.application]) for entry in entries]:
             rendered.result()
         started = time.monotonic()
         commit = write_desired(change, entries, root, removed)
@@ -145,7 +151,10 @@ def _roll_out(change: Change, images: Sequence[Image], removed: Sequence[str], s
 
 def _wait(change: Change, commit: Commit, names: Sequence[str], gone: Sequence[str]) -> Outcome:
     refresh_applications(change, names, whole=True)
-    return wait_until_live(change, commit, names, gone)
+    try:
+        return wait_until_live(change, commit, names, gone)
+    except RolloutError as error:  # the failed task run is the one to look at; what follows is the undo
+        return error.outcome
 
 
 def _undone(change: Change, outcome: Outcome) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from prefect import flow
+from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.names import run_name
@@ -15,7 +16,7 @@ from symphony.models import Image, Probe
 from tasks.artifacts import key_of, table
 from tasks.change import open_change
 from tasks.desired import live_images
-from tasks.ingress import probe, read_targets
+from tasks.ingress import ProbeError, probe, read_targets
 
 
 @flow(name="smoke", flow_run_name=run_name("smoke"), task_runner=ThreadPoolTaskRunner(max_workers=16))  # type: ignore[arg-type]
@@ -45,7 +46,7 @@ def smoke_applications(change: Change, images: Sequence[Image]) -> tuple[Probe, 
     """
     targets = read_targets(change, images)
     asked = [probe.submit(target, change.target.ingress.timeout) for target in targets]
-    probes = tuple(one.result() for one in asked)
+    probes = tuple(_answer(one) for one in asked)
     _report(change, probes)
     failed = [one for one in probes if not one.passed]
     if failed:
@@ -54,6 +55,14 @@ def smoke_applications(change: Change, images: Sequence[Image]) -> tuple[Probe, 
             f"{len(failed)} of {len(probes)} URLs of {change.environment} did not answer as they should: {told}."
         )
     return probes
+
+
+def _answer(asked: PrefectFuture[Probe]) -> Probe:
+    """The probe's result, also where it is a bad one: the table shows them all."""
+    try:
+        return asked.result()
+    except ProbeError as error:
+        return error.probe
 
 
 def _report(change: Change, probes: Sequence[Probe]) -> None:

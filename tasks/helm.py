@@ -69,13 +69,14 @@ def value_files(tree: Path, chart: str, environment: str) -> tuple[str, ...]:
 
 
 @task(name="render", task_run_name="render {desired.application}", **ONCE)
-def render(desired: Desired, root: Path, namespace: str) -> str:
+def render(desired: Desired, root: Path, namespace: str, chart: str) -> str:
     """Render an application's chart with the very values that Argo CD will use.
 
     Args:
         desired: What the environment's branch is going to say about it.
         root: Folder laid out as the branch will be: the vendored chart, and ``applications/<application>.yaml``.
         namespace: Namespace it goes to.
+        chart: Where the chart is in the repository, for people.
 
     Returns:
         The manifests, as YAML.
@@ -89,23 +90,23 @@ def render(desired: Desired, root: Path, namespace: str) -> str:
     try:
         manifests = run(["helm", "template", *release, *files], cwd=root, limit=_SECONDS).stdout
     except ToolError as error:
-        raise BadInputError(_why(desired, error.output, root)) from error
+        raise BadInputError(_why(desired, error.output, root, chart)) from error
     try:
         objects = [one for one in YAML(typ="safe", pure=True).load_all(manifests) if one]
     except YAMLError as error:
-        raise BadInputError(_why(desired, f"it gives no YAML: {error}", root)) from error
+        raise BadInputError(_why(desired, f"it gives no YAML: {error}", root, chart)) from error
     if not objects:
-        raise BadInputError(_why(desired, "it gives no object at all", root))
+        raise BadInputError(_why(desired, "it gives no object at all", root, chart))
     return manifests
 
 
-def _why(desired: Desired, said: str, root: Path) -> str:
+def _why(desired: Desired, said: str, root: Path, chart: str) -> str:
     """One sentence out of what helm wrote."""
     place = _PLACE.search(said)
     where = place.group() if place else _value_file(desired, said, root)
     reason = " ".join(said.replace("Error: ", "").replace("Use --debug flag to render out invalid YAML", "").split())
     return (
-        f"The chart of {desired.application} does not render for {desired.environment}{f' in {where}' if where else ''}"
+        f"The chart {chart} does not render for {desired.environment}{f' in {where}' if where else ''}"
         f": {reason.rstrip('.')}. Nothing has been deployed; correct the chart or its values and push."
     )
 

@@ -12,7 +12,7 @@ import httpx
 from prefect import task
 
 from symphony.change import Change
-from symphony.errors import SymphonyError
+from symphony.errors import SmokeError, SymphonyError
 from symphony.models import Image, Probe
 from tasks.argocd import application_name
 from tasks.kubernetes import INGRESSES, Object, cluster
@@ -52,6 +52,19 @@ class Target:
         parts = urlsplit(self.base)
         port = f":{parts.port}" if parts.port else ""
         return f"{parts.scheme}://{self.host}{port}{self.path}"
+
+
+class ProbeError(SmokeError):
+    """A URL did not answer as it should.
+
+    Attributes:
+        probe: The last answer.
+    """
+
+    def __init__(self, probe: Probe) -> None:
+        """Tell URL and problem."""
+        self.probe = probe
+        super().__init__(f"{probe.url}: {probe.problem}")
 
 
 @task(name="read ingresses", task_run_name="read ingresses of {change.environment}", **TRANSIENT)
@@ -117,7 +130,10 @@ def probe(target: Target, seconds: float) -> Probe:
         seconds: Limit for settling.
 
     Returns:
-        The last answer, with the problem where it was not good.
+        The last answer.
+
+    Raises:
+        ProbeError: It was not a good one.
     """
     deadline = time.monotonic() + seconds
     good = 0
@@ -125,9 +141,11 @@ def probe(target: Target, seconds: float) -> Probe:
         while True:
             found = ask(http, target)
             good = good + 1 if found.passed else 0
-            if good >= _GOOD or time.monotonic() > deadline:
+            if good >= _GOOD:
                 return found
             if not found.passed:
+                if time.monotonic() > deadline:
+                    raise ProbeError(found)
                 time.sleep(_PAUSE)
 
 

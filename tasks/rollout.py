@@ -48,6 +48,19 @@ class Outcome:
     failed: tuple[Diagnosis, ...]
 
 
+class RolloutError(SymphonyError):
+    """Some applications did not come up.
+
+    Attributes:
+        outcome: What became of each.
+    """
+
+    def __init__(self, outcome: Outcome) -> None:
+        """Tell the reasons in one sentence."""
+        self.outcome = outcome
+        super().__init__("; ".join(f"{one.application} did not come up: {one.sentence}" for one in outcome.failed))
+
+
 @task(name="refresh Argo CD", task_run_name="refresh Argo CD for {change.environment}", **TRANSIENT)
 def refresh_applications(change: Change, applications: Sequence[str], *, whole: bool) -> None:
     """Make Argo CD look at the branch now.
@@ -77,12 +90,16 @@ def wait_until_live(change: Change, commit: Commit, applications: Sequence[str],
         gone: Those that it took out.
 
     Returns:
-        What became of each; a cluster that cannot be reached counts as not live once the time is over.
+        What became of each.
 
     Raises:
+        RolloutError: Some are not live, for good or when the time was over.
         BadInputError: The kubeconfig does not know the environment's context.
     """
-    return _Wait(change, commit, tuple(applications), tuple(gone)).run()
+    outcome = _Wait(change, commit, tuple(applications), tuple(gone)).run()
+    if outcome.failed:
+        raise RolloutError(outcome)
+    return outcome
 
 
 @dataclass

@@ -41,7 +41,7 @@ def branch(tmp_path: Path, helm: Path) -> Path:
 def rendered(branch: Path, environment: str, extra: str = "") -> str:
     entry = desired(environment)
     (branch / "applications" / "hello.yaml").write_text(text(entry) + extra)
-    return render.fn(entry, branch, environment)
+    return render.fn(entry, branch, environment, CHART)
 
 
 def objects(manifests: str) -> dict[str, Any]:

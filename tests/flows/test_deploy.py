@@ -15,7 +15,7 @@ from symphony.models import Commit, Deployed, Image, Rollout
 from tasks.desired import read_desired
 from tasks.git import git, head
 from tasks.pods import Diagnosis, Fault
-from tasks.rollout import Outcome
+from tasks.rollout import Outcome, RolloutError
 
 if TYPE_CHECKING:
     from tests.conftest import Delivery
@@ -34,10 +34,13 @@ class Cluster:
         entries = read_desired(change.mirror, "dev", commit)
         bad = [name for name in applications if entries[name].digest[7] in self.bad]
         fault = Fault(pod="p", container="main", reason="Error", exit_code=3, restarts=1, log=("no disk",))
-        return Outcome(
+        outcome = Outcome(
             tuple(Rollout(application=name, revision=commit) for name in applications if name not in bad),
             tuple(Diagnosis(application=name, reason="it crashes", faults=(fault,)) for name in bad),
         )
+        if bad:
+            raise RolloutError(outcome)
+        return outcome
 
     @contextlib.contextmanager
     def lock(self, environment: str, applications: Collection[str]) -> Iterator[None]:
@@ -104,7 +107,9 @@ def test_with_nothing_to_move_nothing_is_done(delivery: Delivery) -> None:
 def test_one_chart_that_does_not_render_stops_all_before_anything_is_written(delivery: Delivery) -> None:
     delivery.commit("charts/two/templates/wrong.yaml", "{{ .Values.nothing.here }}\n")
     change = delivery.change()
-    with pytest.raises(BadInputError, match=r"The chart of two does not render for dev in two/templates/wrong\.yaml"):
+    with pytest.raises(
+        BadInputError, match=r"The chart charts/two does not render for dev in two/templates/wrong\.yaml"
+    ):
         run(change, delivery.image("one", "a"), delivery.image("two", "b"))
     assert head(change.mirror, "env/dev") is None
 

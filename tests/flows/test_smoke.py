@@ -9,7 +9,7 @@ from flows import smoke as module
 from flows.smoke import smoke_applications
 from symphony.errors import SmokeError
 from symphony.models import Probe
-from tasks.ingress import Target
+from tasks.ingress import ProbeError, Target
 from tasks.retry import ONCE
 
 if TYPE_CHECKING:
@@ -27,7 +27,10 @@ def tables(monkeypatch: pytest.MonkeyPatch) -> list[list[dict[str, object]]]:
     @task(**ONCE)
     def probe(target: Target, seconds: float) -> Probe:
         assert seconds == 1
-        return Probe(application="one", url=target.url, status=200, milliseconds=1.5, problem=PROBLEMS[target.path])
+        found = Probe(application="one", url=target.url, status=200, milliseconds=1.5, problem=PROBLEMS[target.path])
+        if not found.passed:
+            raise ProbeError(found)
+        return found
 
     monkeypatch.setattr(module, "probe", probe)
     monkeypatch.setattr(module, "table", lambda _key, _title, rows: left.append(rows))

@@ -11,7 +11,7 @@ import pytest
 from symphony.errors import SymphonyError
 from symphony.models import Image
 from tasks import ingress
-from tasks.ingress import Target, ask, probe, targets
+from tasks.ingress import ProbeError, Target, ask, probe, targets
 
 DIGEST = "sha256:" + "d" * 64
 IMAGE = Image(application="one", repository="r/one", tag="t", digest=DIGEST, built=True, commit="c" * 40)
@@ -142,7 +142,8 @@ def test_what_never_answers_well_ends_with_its_last_problem(monkeypatch: pytest.
     transport = httpx.MockTransport(lambda _: httpx.Response(503, text="no endpoints"))
     monkeypatch.setattr(ingress.httpx, "Client", lambda **more: real(transport=transport, **more))
     started = time.monotonic()
-    assert probe.fn(VERSION, 0.3).problem == "status 503: no endpoints"
+    with pytest.raises(ProbeError, match=r"^http://one\.dev\.localhost:8080/version: status 503: no endpoints$"):
+        probe.fn(VERSION, 0.3)
     assert time.monotonic() - started < 2
 
 

@@ -11,7 +11,7 @@ from symphony.change import Change
 from symphony.errors import SymphonyError, TransientError
 from tasks import argocd, rollout
 from tasks.desired import laid_out, write_desired
-from tasks.rollout import Outcome, wait_until_live
+from tasks.rollout import Outcome, RolloutError, wait_until_live
 
 if TYPE_CHECKING:
     from tests.conftest import Delivery
@@ -122,7 +122,10 @@ def replica_set(template: str, revision: int) -> Object:
 
 
 def wait(change: Change, commit: str, *names: str, gone: tuple[str, ...] = ()) -> Outcome:
-    return wait_until_live.fn(change, commit, names, gone)
+    try:
+        return wait_until_live.fn(change, commit, names, gone)
+    except RolloutError as error:
+        return error.outcome
 
 
 def test_applications_are_waited_for_side_by_side(delivery: Delivery, cluster: FakeCluster) -> None:

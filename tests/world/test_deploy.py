@@ -1,0 +1,167 @@
+"""Deploys on the real cluster: what comes up is served, and what does not is told, and put back."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from deployments.client import PrefectApi, Run
+from sandbox.git import git_environment
+from sandbox.world import HOST, World
+from symphony.tool import run
+
+_LIMIT_SECONDS = 240
+_NUMBERS = itertools.count(int(time.time()))
+
+
+@dataclass
+class Seat:
+    """A working copy whose branches start no release, and the flows deploy and smoke of dev."""
+
+    world: World
+    copy: Path
+    api: PrefectApi
+
+    def git(self, *arguments: str) -> str:
+        return run(["git", *arguments], cwd=self.copy, env=git_environment(self.world)).stdout.strip()
+
+    def branch(self, edit: Callable[[Path], None]) -> str:
+        """A branch beside main's head with one change."""
+        self.git("fetch", "--quiet", "origin")
+        self.git("checkout", "--quiet", "--force", "--detach", "origin/main")
+        edit(self.copy)
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", "try")
+        name = f"try-{next(_NUMBERS)}"
+        self.git("push", "--quiet", "origin", f"HEAD:refs/heads/{name}")
+        return name
+
+    def start(self, flow: str, **parameters: object) -> Run:
+        """A run of a flow in dev, as it ends."""
+        ended = self.api.start(flow, "dev", parameters)
+        deadline = time.monotonic() + _LIMIT_SECONDS
+        for now, _ in self.api.follow(ended.id):
+            assert time.monotonic() < deadline, f"{now.name} is still {now.state_name}"
+            ended = now
+        return ended
+
+    def answer(self, path: str) -> str:
+        url = f"http://{HOST}:{self.world.ports.ingress}{path}"
+        return httpx.get(url, headers={"Host": "hello.dev.localhost"}, timeout=5).text.strip()
+
+    @property
+    def version(self) -> dict[str, str]:
+        found: dict[str, str] = json.loads(self.answer("/version"))
+        return found
+
+    def tree(self) -> str:
+        """The tree of the desired state."""
+        self.git("fetch", "--quiet", "origin")
+        return self.git("rev-parse", "origin/env/dev^{tree}")
+
+
+def greeting(copy: Path) -> None:
+    (copy / "apps/hello/greeting.txt").write_text(f"Hello {next(_NUMBERS)}\n")
+
+
+def values(text: str) -> Callable[[Path], None]:
+    def edit(copy: Path) -> None:
+        file = copy / "charts/hello/values.dev.yaml"
+        file.write_text(file.read_text() + text)
+
+    return edit
+
+
+@pytest.fixture(scope="module")
+def seat(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seat]:
+    """A version that is live; main's own is put there again in the end."""
+    copy = tmp_path_factory.mktemp("deploy") / "copy"
+    run(["git", "clone", "--quiet", world.git_remote, str(copy)], env=git_environment(world))
+    seat = Seat(world, copy, PrefectApi(f"{world.prefect_url}/api", f"admin:{world.secret('prefect-password')}"))
+    ended = seat.start("provision", commit="main")
+    assert ended.succeeded, ended.message
+    ended = seat.start("deploy", commit=seat.branch(greeting), applications=["hello"])
+    assert ended.succeeded, ended.message
+    yield seat
+    ended = seat.start("deploy", commit="main", applications=["hello"], force=True)
+    assert ended.succeeded, ended.message
+
+
+@pytest.fixture
+def untouched(seat: Seat) -> Iterator[None]:
+    tree, version, said = seat.tree(), seat.version, seat.answer("/")
+    yield
+    assert seat.tree() == tree
+    assert seat.version == version
+    assert seat.answer("/") == said
+
+
+def test_what_is_deployed_is_what_answers(seat: Seat) -> None:
+    branch = seat.branch(greeting)
+    ended = seat.start("deploy", commit=branch, applications=["hello"])
+    assert ended.succeeded, ended.message
+    assert seat.answer("/") == (seat.copy / "apps/hello/greeting.txt").read_text().strip()
+    assert seat.version["commit"] == seat.git("rev-parse", "HEAD")
+    table = seat.api.artifact(ended.id, "deploy-dev")
+    assert table is not None
+    assert "/applications/argocd/dev-hello" in table
+    smoked = seat.start("smoke")
+    assert smoked.succeeded, smoked.message
+    assert seat.api.artifact(smoked.id, "smoke-dev")
+
+
+@pytest.mark.usefixtures("untouched")
+def test_an_image_that_is_not_there_is_told_and_put_back(seat: Seat) -> None:
+    ended = seat.start("deploy", commit=seat.branch(greeting), images={"hello": "sha256:" + "9" * 64})
+    assert ended.state_type == "FAILED"
+    assert "the image of container hello cannot be pulled" in ended.message
+    assert "not found" in ended.message
+    assert "Put back: hello is back at" in ended.message
+    assert "ErrImagePull" in (seat.api.artifact(ended.id, "diagnosis-dev") or "")
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_crash_on_start_is_told_with_its_last_log_line_and_put_back(seat: Seat) -> None:
+    branch = seat.branch(values('env: {HELLO_CRASH: "no database today"}\n'))
+    ended = seat.start("deploy", commit=branch, images={"hello": seat.version["digest"]})
+    assert ended.state_type == "FAILED"
+    assert "container hello ended with exit code 1" in ended.message
+    assert "its last log line: hello cannot start: no database today" in ended.message
+    assert "Put back: hello is back at" in ended.message
+    assert [task.name for task in seat.api.tasks(ended.id) if task.state_type == "FAILED"] == ["wait until live in dev"]
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_version_that_never_gets_ready_is_given_up_at_its_own_deadline(seat: Seat) -> None:
+    branch = seat.branch(values("progressDeadlineSeconds: 5\nprobes: {readiness: {path: /nowhere}}\n"))
+    ended = seat.start("deploy", commit=branch, images={"hello": seat.version["digest"]})
+    assert ended.state_type == "FAILED"
+    assert "its health is Degraded" in ended.message
+    assert "404" in (seat.api.artifact(ended.id, "diagnosis-dev") or "")
+
+
+@pytest.mark.usefixtures("untouched")
+def test_values_that_the_chart_refuses_are_told_before_anything_is_written(seat: Seat) -> None:
+    seat.git("fetch", "--quiet", "origin")
+    before = seat.git("rev-parse", "origin/env/dev")
+    branch = seat.branch(values("replica: 3\n"))
+    ended = seat.start("deploy", commit=branch, images={"hello": seat.version["digest"]})
+    assert ended.state_type == "FAILED"
+    assert "charts/hello does not render for dev in hello/values.dev.yaml" in ended.message
+    assert "'replica'" in ended.message
+    seat.git("fetch", "--quiet", "origin")
+    assert seat.git("rev-parse", "origin/env/dev") == before
+
+
+@pytest.mark.usefixtures("untouched")
+def test_an_older_commit_ends_as_superseded_and_says_by_what(seat: Seat) -> None:
+    ended = seat.start("deploy", commit="main", images={"hello": seat.version["digest"]})
+    assert ended.state_name == "Superseded"
+    assert seat.version["commit"][:12] in ended.message
