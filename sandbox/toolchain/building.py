@@ -217,5 +217,5 @@ def _end_children(program: Path) -> None:
     """End the compilers this process started, so that an interrupted build stops at once."""
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            if child.exe() == os.path.realpath(program):
+            if str(program) in child.cmdline():
                 child.terminate()

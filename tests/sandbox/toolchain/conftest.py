@@ -23,6 +23,7 @@ if arguments[0] == "version":
 elif "-m" in arguments:
     print(os.environ["FAKE_MODULE"])
 elif arguments[0] == "list":
+    {listing}
     print("fmt", "example.org/tool/inner", *[a for a in arguments if a.startswith("example.org/tool/cmd")], sep="\\n")
 else:
     output = pathlib.Path(arguments[arguments.index("-o") + 1])
@@ -36,7 +37,10 @@ else:
 
 @pytest.fixture
 def fake_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Put a fake ``go`` on PATH; ``ending`` is what its ``build`` does last. Returns the log of its calls."""
+    """Put a fake ``go`` on PATH; returns the log of its calls.
+
+    ``ending`` is what its ``build`` does last, ``listing`` what its ``list`` does first.
+    """
     module = tmp_path / "module" / "crds"
     module.mkdir(parents=True)
     (module / "thing.yaml").write_text("kind: Thing\n")
@@ -44,11 +48,13 @@ def fake_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pa
     log = tmp_path / "calls"
     log.touch()
 
-    def put(ending: str = "pass", version: str = "") -> Path:
+    def put(ending: str = "pass", version: str = "", listing: str = "pass") -> Path:
         folder = tmp_path / "path"
         folder.mkdir(exist_ok=True)
         program = folder / "go"
-        program.write_text(FAKE.format(python=sys.executable, ending=ending, version=version or go_version()))
+        program.write_text(
+            FAKE.format(python=sys.executable, ending=ending, listing=listing, version=version or go_version())
+        )
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
         monkeypatch.setenv("PATH", f"{folder}{os.pathsep}/usr/bin{os.pathsep}/bin")
         monkeypatch.setenv("FAKE_LOG", str(log))
