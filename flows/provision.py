@@ -84,7 +84,8 @@ def provision_change(change: Change, *, everything: bool = False, approved_by: s
     gone = removed(live, units, change.changed or ())
     results: dict[str, UnitResult] = {}
     if chosen:
-        bootstrap_state(live, chosen[0])
+        # The first unit depends on no other, so that this reads nobody's outputs.
+        bootstrap_state(live, units[0])
     may_apply = bool(approved_by.strip()) or not change.target.protected
     side_by_side = SideBySide(live, change.configuration.infrastructure.parallelism)
     for layer in layers(chosen):

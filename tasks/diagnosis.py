@@ -83,8 +83,9 @@ def _logged(lines: Sequence[str]) -> list[str]:
     # A variable is unknown because the dependency has no outputs; the cause alone is told.
     if listed := [line for line in listed if "Unknown variable" not in line] or listed:
         return listed
-    errors = [line[level.end() :].strip() for line in lines if (level := _LOG.match(line)) and level[1] == "ERRO"]
-    return [text for text in errors if not any(advice in text for advice in _ADVICE)]
+    errors = [line[level.end() :] for line in lines if (level := _LOG.match(line)) and level[1] == "ERRO"]
+    said = [text for text in errors if not _SNIPPET.match(text) and not any(advice in text for advice in _ADVICE)]
+    return [text.strip().removeprefix("Error: ") for text in said]
 
 
 def _sentence(text: str) -> str:

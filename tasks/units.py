@@ -13,6 +13,7 @@ from prefect import task
 
 from symphony.errors import BadInputError, SymphonyError, ToolError
 from symphony.models import Fact
+from tasks.diagnosis import complaint
 from tasks.live import Live
 from tasks.retry import ONCE
 from tasks.sources import module_folders
@@ -41,6 +42,8 @@ class Unit(Fact):
 def find_units(live: Live) -> tuple[Unit, ...]:
     """Ask Terragrunt for the environment's units.
 
+    A unit that Terragrunt cannot parse is among them, without its dependencies; planning it tells what is wrong.
+
     Args:
         live: The environment's live folder.
 
@@ -48,22 +51,18 @@ def find_units(live: Live) -> tuple[Unit, ...]:
         Units, each after those it depends on.
 
     Raises:
-        BadInputError: A file that Terragrunt cannot read, a cycle, or a stack, which is not supported yet.
+        BadInputError: Terragrunt cannot read the folder, units depend on each other in a circle, or a stack, which is not supported yet.
     """
-    problems: list[str] = []
-
-    def watch(line: str) -> None:
-        # `find` leaves out what it cannot parse and still ends with 0; only its log says so.
-        if line.startswith("ERRO["):
-            problems.append(line.partition("]")[2].strip())
-
+    said: list[str] = []
     try:
-        found = live.terragrunt(*_FIND, limit=120, on_line=watch).stdout
+        found = live.terragrunt(*_FIND, limit=120, on_line=said.append).stdout
     except ToolError as error:
-        problems = problems or [error.output.strip()]
-    if problems:
-        said = " ".join(problems).replace(f"{live.tree}/", "")
-        raise BadInputError(f"Terragrunt cannot read the units of {live.prefix}: {said[:1500]} Correct the file named.")
+        raise BadInputError(f"Terragrunt cannot read {live.prefix}: {complaint(said)} Correct it.") from error
+    if any("Cycle detected" in line for line in said):
+        # `find` leaves the units of a circle out and still ends with 0; only its log says so.
+        left = {entry["path"] for entry in json.loads(found or "[]")}
+        files = (file for file in live.folder.glob("**/terragrunt.hcl") if ".terragrunt-cache" not in file.parts)
+        raise _in_a_circle({file.parent.relative_to(live.folder).as_posix() for file in files} - left)
     return parse_units(live, found)
 
 
@@ -100,8 +99,7 @@ def layers(units: Iterable[Unit]) -> tuple[tuple[Unit, ...], ...]:
     while waiting:
         layer = tuple(unit for unit in waiting.values() if not any(name in waiting for name in unit.dependencies))
         if not layer:
-            names = ", ".join(sorted(waiting))
-            raise BadInputError(f"Units depend on each other in a circle, among {names}; take one dependency out.")
+            raise _in_a_circle(waiting)
         ordered.append(layer)
         for unit in layer:
             del waiting[unit.path]
@@ -139,6 +137,11 @@ def removed(live: Live, units: Sequence[Unit], changed: Collection[str]) -> tupl
     inside = (PurePosixPath(path).relative_to(live.prefix) for path in changed if path.startswith(f"{live.prefix}/"))
     gone = {path.parent.as_posix() for path in inside if path.name == "terragrunt.hcl"}
     return tuple(sorted(gone - there))
+
+
+def _in_a_circle(names: Iterable[str]) -> BadInputError:
+    among = ", ".join(sorted(names))
+    return BadInputError(f"Units depend on each other in a circle, among {among}; take one dependency out.")
 
 
 def _unit(live: Live, entry: dict[str, Any]) -> Unit:

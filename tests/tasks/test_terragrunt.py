@@ -155,9 +155,16 @@ def test_outputs_are_read_past_what_init_prints_and_without_secrets(tools: Tools
     assert unit_outputs.fn(live, UNIT) == {"vpc_id": "vpc-1"}
 
 
-def test_a_unit_that_find_leaves_out_because_it_cannot_be_parsed_is_an_error(tools: Tools, live: Live) -> None:
-    tools.answer(find={"out": "[]", "err": f"ERRO[0000] {live.folder}/network/terragrunt.hcl:3: Missing expression\n"})
-    with pytest.raises(BadInputError, match=r"infra/live/dev/network/terragrunt\.hcl:3: Missing expression"):
+def test_a_folder_that_terragrunt_cannot_read_is_an_error(tools: Tools, live: Live) -> None:
+    tools.answer(find={"err": "ERRO[0000] Invalid filter\n", "code": 1})
+    with pytest.raises(BadInputError, match=r"cannot read infra/live/dev: Invalid filter\."):
+        find_units.fn(live)
+
+
+def test_units_in_a_circle_are_named_though_find_leaves_them_out(tools: Tools, live: Live) -> None:
+    (live.folder / "network" / "terragrunt.hcl").touch()
+    tools.answer(find={"out": "[]", "err": "WARN[0000] Cycle detected in dependency graph, attempting removal.\n"})
+    with pytest.raises(BadInputError, match="circle, among network;"):
         find_units.fn(live)
 
 
