@@ -29,6 +29,7 @@ def application(settings: GitSettings) -> Starlette:
     """Serve the repositories below ``settings.root`` to those who know the password."""
 
     async def serve(request: Request) -> Response:
+        """Check login and path, then hand over to Git."""
         if not welcome(settings, request.headers.get("authorization", "")):
             return PlainTextResponse(
                 "This Git remote asks for the sandbox's login.\n", 401, {"WWW-Authenticate": 'Basic realm="symphony"'}

@@ -55,6 +55,7 @@ class Gate:
         tags: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
 
         async def serve(request: Request) -> Response:
+            """A request of the distribution API."""
             try:
                 return self._unwelcome(request) or await self._serve(request, tags)
             except (BotoCoreError, ClientError, httpx.TransportError) as error:
@@ -66,6 +67,7 @@ class Gate:
                 )
 
         async def notified(request: Request) -> Response:
+            """The registry's notifications; an error is answered with one, and the registry tells again."""
             if not self._ours(request):
                 return Response(status_code=403)
             for push in pushes(await request.json()):
@@ -77,6 +79,7 @@ class Gate:
             return Response(status_code=200)
 
         async def repaired(request: Request) -> Response:
+            """The sandbox's wish to put back what ECR lost."""
             if not self._ours(request) or repair is None:
                 return Response(status_code=403)
             return JSONResponse(await repair())
