@@ -30,7 +30,7 @@ def demo() -> None:
     world = bring_up(console)
     started = time.monotonic()
     pushed = push_change(world)
-    console.print(f"Pushed [bold]{pushed.commit[:12]}[/]: the service shall say “{pushed.greeting}”.")
+    console.print(f"Pushed [bold]{pushed.commit[:12]}[/]: the service shall say “{pushed.greeting}”.", soft_wrap=True)
     api = connect()
     run = _started(api, pushed)
     console.print(f"[dim]{api.link(run.id)}[/]")
@@ -71,9 +71,11 @@ def _served(world: World, url: str, pushed: Push) -> None:
 
 def _links(console: Console, world: World, api: PrefectApi, run: Run, url: str) -> None:
     secrets = world.state / "secrets"
-    console.print(f"  the service   {url}")
-    console.print(f"  this run      {api.link(run.id)}  (user admin, password in {secrets / 'prefect-password'})")
-    console.print(
-        f"  Argo CD       http://127.0.0.1:{world.ports.argocd}/applications/argocd/dev-hello"
-        f"  (user admin, password in {secrets / 'argocd-password'})"
-    )
+    argocd = f"http://127.0.0.1:{world.ports.argocd}/applications.html?/applications/argocd/dev-hello"
+    for name, address, secret in (
+        ("the service", url, ""),
+        ("this run", api.link(run.id), "prefect-password"),
+        ("Argo CD", argocd, "argocd-password"),
+    ):
+        login = f"  [dim]user admin, password in {secrets / secret}[/]" if secret else ""
+        console.print(f"  {name:<13}{address}{login}", highlight=False, soft_wrap=True)
