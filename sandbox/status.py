@@ -121,7 +121,7 @@ def addresses(world: World) -> tuple[Address, ...]:
     secrets = world.state / "secrets"
     return (
         Address("Prefect", world.prefect_url, "admin", str(secrets / "prefect-password")),
-        Address("Argo CD", f"http://{HOST}:{world.ports.argocd}", "admin", str(secrets / "argocd-password")),
+        Address("Argo CD", f"http://{HOST}:{world.ports.argocd}/applications.html", "admin", str(secrets / "argocd-password")),
         Address("hello (dev)", f"http://hello.dev.localhost:{world.ports.ingress}"),
         Address("Git remote", world.git_remote, "symphony", str(secrets / "git-password")),
         Address("AWS API", world.aws_endpoint, "", str(world.state / "aws" / "credentials")),
