@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
+
+from symphony.errors import BadInputError, SymphonyError
+from tasks import lock
+from tasks.lock import locked
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    names: list[list[str]] = []
+
+    @contextlib.contextmanager
+    def concurrency(wanted: list[str], **options: Any) -> Iterator[None]:
+        assert options["strict"] is True
+        assert options["occupy"] == 1
+        names.append(wanted)
+        yield
+
+    monkeypatch.setattr(lock, "concurrency", concurrency)
+    return names
+
+
+def test_all_locks_of_a_deploy_are_taken_at_once(taken: list[list[str]]) -> None:
+    with locked("dev", ["two", "one"]):
+        assert taken == [["deploy-dev-one", "deploy-dev-two"]]
+
+
+def test_what_a_run_holds_is_not_taken_twice(taken: list[list[str]]) -> None:
+    with locked("dev", ["one"]):
+        with locked("dev", ["one"]):
+            pass
+        with locked("dev", ["one", "two"]), locked("prod", ["one"]):
+            pass
+    assert taken == [["deploy-dev-one"], ["deploy-dev-two"], ["deploy-prod-one"]]
+
+
+def test_what_was_let_go_is_taken_again(taken: list[list[str]]) -> None:
+    for _ in range(2):
+        with locked("dev", ["one"]):
+            pass
+    assert taken == [["deploy-dev-one"]] * 2
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind", "said"),
+    [
+        (ConcurrencySlotAcquisitionError("no such limit"), BadInputError, "The lock deploy-dev-one cannot be taken"),
+        (TimeoutError(), SymphonyError, "Another run moves one in dev for more than 30 minutes"),
+    ],
+)
+def test_a_lock_that_cannot_be_had_is_told(
+    monkeypatch: pytest.MonkeyPatch, failure: Exception, kind: type[SymphonyError], said: str
+) -> None:
+    @contextlib.contextmanager
+    def concurrency(_: list[str], **__: Any) -> Iterator[None]:
+        raise failure
+        yield
+
+    monkeypatch.setattr(lock, "concurrency", concurrency)
+    with pytest.raises(kind, match=said), locked("dev", ["one"]):
+        pass
+
+
+@pytest.mark.usefixtures("taken")
+def test_an_error_of_what_runs_under_the_lock_is_its_own() -> None:
+    with pytest.raises(TimeoutError, match="mine"), locked("dev", ["one"]):
+        raise TimeoutError("mine")
