@@ -79,8 +79,8 @@ def _wait(world: World, run_id: str) -> None:
             raise PartError(f"{now['name']} has not ended after {_LIMIT_SECONDS:.0f} s; look at {page}.")
         time.sleep(_POLL_SECONDS)
     if now["state_type"] != "COMPLETED":
-        message = now["state"]["message"]
-        raise PartError(f"{now['name']} ended as {now['state_name']}: {message} Look at {page}, then run `symphony up` again.")
+        said = f"{now['name']} ended as {now['state_name']}: {now['state']['message']}"
+        raise PartError(f"{said} Look at {page}, then run `symphony up` again.")
 
 
 def _ask(world: World, method: str, path: str, body: object = None) -> dict[str, Any]:
@@ -89,6 +89,7 @@ def _ask(world: World, method: str, path: str, body: object = None) -> dict[str,
         answer = httpx.request(method, f"{world.prefect_url}/api{path}", json=body, auth=login, timeout=15)
         answer.raise_for_status()
     except httpx.HTTPError as error:
-        raise PartError(f"Prefect does not take {method} {path}: {error}; see `symphony logs prefect-server`.") from error
+        said = f"Prefect does not take {method} {path}: {error}"
+        raise PartError(f"{said}; see `symphony logs prefect-server`.") from error
     found: dict[str, Any] = answer.json()
     return found
