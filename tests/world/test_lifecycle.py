@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from typing import Self
 
 import psutil
 import pytest
@@ -51,7 +52,7 @@ class _Peak:
     def __init__(self, world: World) -> None:
         self._world, self.bytes, self._done = world, 0.0, threading.Event()
 
-    def __enter__(self) -> _Peak:
+    def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._watch)
         self._thread.start()
         return self
