@@ -51,7 +51,8 @@ def find_units(live: Live) -> tuple[Unit, ...]:
         Units, each after those it depends on.
 
     Raises:
-        BadInputError: Terragrunt cannot read the folder, units depend on each other in a circle, or a stack, which is not supported yet.
+        BadInputError: Terragrunt cannot read the folder, units depend on each other in a circle, or there is a stack,
+            which is not supported yet.
     """
     said: list[str] = []
     try:

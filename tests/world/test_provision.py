@@ -17,7 +17,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.provision import ProvisionError, provision_change
 from sandbox.aws.credentials import aws_environment
 from sandbox.prefect import worker_environment
-from sandbox.world import World
+from sandbox.world import ACCOUNT, REGION, World
 from symphony.change import Change
 from symphony.config import load
 from symphony.errors import BadInputError, SymphonyError
@@ -102,6 +102,7 @@ def infrastructure(world: World, prefect: None, tmp_path_factory: pytest.TempPat
         made = Infrastructure(tree, environment, session)
         assert states(made.provision()) == {"network": "applied", "registry": "applied", "access": "applied"}
         yield made
+        made.live.terragrunt("run", "--all", "--", "destroy", "-auto-approve", "-no-color")
 
 
 def test_what_was_provisioned_is_there_as_asked_for(infrastructure: Infrastructure) -> None:
@@ -120,7 +121,7 @@ def test_what_was_provisioned_is_there_as_asked_for(infrastructure: Infrastructu
 
 def test_the_state_is_encrypted_versioned_and_unlocked_again(infrastructure: Infrastructure) -> None:
     s3 = infrastructure.aws("s3")
-    (bucket,) = [one["Name"] for one in s3.list_buckets()["Buckets"] if one["Name"].startswith("symphony-state-")]
+    bucket = f"symphony-state-{ACCOUNT}-{REGION}"
     keys = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket, Prefix=infrastructure.environment)["Contents"]]
     units = ("access", "network", "registry")
     assert keys == [f"{infrastructure.environment}/{unit}/terraform.tfstate" for unit in units]
