@@ -88,6 +88,7 @@ def export(file: Path = typer.Argument(help="Archive to write, such as toolchain
                 task, description=f"exporting {tool}", completed=number - 1, total=tools
             ),
         )
+        progress.update(task, description="exported", total=1, completed=1)
     typer.echo(f"{file}: {_size(file.stat().st_size)}, sha256 {digest}")
     if left:
         typer.echo(f"Not in it, since this machine has them on PATH: {', '.join(left)}.")
@@ -113,6 +114,7 @@ def import_(
                 task, description=f"importing {tool}", completed=number - 1, total=tools
             ),
         )
+        progress.update(task, description="imported", total=1, completed=1)
     typer.echo(f"Imported {', '.join(put)}." if put else "Nothing to import: every tool of it is here already.")
 
 
