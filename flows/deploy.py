@@ -18,15 +18,8 @@ from symphony.errors import DeployError, SupersededError
 from symphony.models import Commit, Deployed, Digest, Image
 from tasks.affected import affected_applications
 from tasks.change import open_change
-from tasks.desired import (
-    before_commit,
-    image_by_digest,
-    laid_out,
-    put_back,
-    superseding,
-    write_desired,
-    written_by,
-)
+from tasks.desired import image_by_digest, laid_out, superseding
+from tasks.desired_commit import before_commit, put_back, write_desired, written_by
 from tasks.helm import render
 from tasks.lock import locked
 from tasks.rollout import Outcome, RolloutError, refresh_applications, wait_until_live

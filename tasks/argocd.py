@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +15,7 @@ REFRESH = "argocd.argoproj.io/refresh"
 """Makes the controller compare at once, with the branch resolved anew; it is taken off together with the answer."""
 _SET_REFRESH = "argocd.argoproj.io/application-set-refresh"
 _SET = "symphony"
+_SIDE_BY_SIDE = 8
 _WRONG = frozenset({"ComparisonError", "InvalidSpecError", "UnknownError"})
 _PASSING = (
     "code = unavailable",
@@ -64,9 +66,14 @@ def refresh(target: Environment, environment: str, applications: Sequence[str]) 
         TransientError: The cluster could not be reached.
     """
     folder = APPLICATIONS.format(namespace=target.argocd.namespace)
-    for name in applications:
+    here = cluster(target)
+
+    def ask(name: str) -> None:
         path = f"{folder}/{application_name(environment, name)}"
-        cluster(target).merge(path, {"metadata": {"annotations": {REFRESH: "normal"}}})
+        here.merge(path, {"metadata": {"annotations": {REFRESH: "normal"}}})
+
+    with ThreadPoolExecutor(max_workers=_SIDE_BY_SIDE) as pool:
+        list(pool.map(ask, applications))
 
 
 def refresh_set(target: Environment) -> None:

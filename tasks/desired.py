@@ -6,11 +6,10 @@ import contextlib
 import functools
 import json
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from prefect import task
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -19,10 +18,9 @@ from symphony.change import Change
 from symphony.config import branch_of
 from symphony.errors import BadInputError, SymphonyError, ToolError
 from symphony.models import Commit, Desired, Digest, Image
-from tasks.git import Index, fetch, git, head, is_ancestor, publish, work_home
+from tasks.git import fetch, git, head, is_ancestor, work_home
 from tasks.helm import value_files, vendor
 from tasks.images import repository_of
-from tasks.retry import TRANSIENT
 
 
 def desired(change: Change, image: Image) -> Desired:
@@ -98,7 +96,7 @@ def laid_out(change: Change, images: Iterable[Image]) -> Iterator[tuple[tuple[De
         entries = tuple(desired(change, image) for image in images)
         for entry in entries:
             vendor(change.tree, change.configuration.applications[entry.application].chart, root / entry.chart)
-            (root / _file(entry.application)).write_text(text(entry), encoding="utf-8")
+            (root / file_of(entry.application)).write_text(text(entry), encoding="utf-8")
         yield entries, root
 
 
@@ -151,7 +149,7 @@ def read_desired(mirror: Path, environment: str, revision: str = "") -> dict[str
 def entry_at(mirror: Path, revision: str, application: str) -> Desired | None:
     """What a commit of an environment's branch says about an application; None where it has none of that name."""
     try:
-        return parse(git("show", f"{revision}:{_file(application)}", cwd=mirror))
+        return parse(git("show", f"{revision}:{file_of(application)}", cwd=mirror))
     except ToolError:
         return None
 
@@ -198,120 +196,25 @@ def standing(change: Change, revision: str, commit: Commit, application: str) ->
     """
     if revision == commit:
         return "carries"
-    if not git("rev-parse", "--quiet", "--verify", f"{revision}^{{commit}}", cwd=change.mirror, ok=(0, 1, 128)):
+    for _ in range(2):
+        with contextlib.suppress(ToolError):
+            return _standing(change.mirror, revision, commit, application)
         fetch(change.configuration.git.remote)
-    if not is_ancestor(change.mirror, commit, revision):
+    return "other"
+
+
+@functools.lru_cache(maxsize=4096)
+def _standing(mirror: Path, revision: str, commit: Commit, application: str) -> Standing:
+    """`standing` of a revision that the mirror has, which never changes; a `ToolError` where it has it not (yet)."""
+    git("cat-file", "-e", f"{revision}^{{commit}}", cwd=mirror)
+    if not is_ancestor(mirror, commit, revision):
         return "other"
-    same = _part(change.mirror, revision, application) == _part(change.mirror, commit, application)
-    return "carries" if same else "overtaken"
+    return "carries" if part(mirror, revision, application) == part(mirror, commit, application) else "overtaken"
 
 
-@task(name="write desired state", task_run_name="write desired state of {change.environment}", **TRANSIENT)
-def write_desired(change: Change, entries: Sequence[Desired], root: Path, removed: Sequence[str] = ()) -> Commit:
-    """Put the applications' charts and digests onto the environment's branch, as one commit.
-
-    Args:
-        change: The commit being released.
-        entries: The applications that move.
-        root: Folder that holds them, see `laid_out`.
-        removed: Applications that are taken out.
-
-    Returns:
-        The commit, or the branch's head where nothing differs.
-
-    Raises:
-        TransientError: The remote could not be reached, or others were faster every time.
-        SymphonyError: The remote refuses the push.
-    """
-
-    def edit(index: Index) -> None:
-        for entry in entries:
-            index.put_folder(entry.chart, root / entry.chart)
-            index.put(_file(entry.application), text(entry))
-        for name in removed:
-            _take_out(index, name)
-
-    what = [entry.application for entry in entries] + [f"without {name}" for name in removed]
-    images = [("Image", f"{entry.repository}@{entry.digest}") for entry in entries]
-    message = _message(change, f"{', '.join(what)} at {change.commit[:12]}", images)
-    return publish(change.mirror, branch_of(change.environment), edit, message)
-
-
-@task(name="put back", task_run_name="put back in {change.environment}", **TRANSIENT)
-def put_back(change: Change, written: Commit, applications: Collection[str]) -> Commit:
-    """Give applications the tree they had before a commit of the desired state, by a new commit on top.
-
-    What others wrote since stays: an application that was moved again after ``written`` is left alone. One that had
-    no tree before is taken out.
-
-    Args:
-        change: The commit that was being released.
-        written: Commit of the desired state that is to be undone.
-        applications: Names of those to put back.
-
-    Returns:
-        The new commit, or the branch's head where nothing was left to put back.
-
-    Raises:
-        TransientError: The remote could not be reached, or others were faster every time.
-        SymphonyError: The remote refuses the push.
-    """
-    branch = branch_of(change.environment)
-    before = parent(change.mirror, written)
-
-    def edit(index: Index) -> None:
-        present = head(change.mirror, branch) or written
-        for name in sorted(applications):
-            if _part(change.mirror, present, name) != _part(change.mirror, written, name):
-                continue
-            _take_out(index, name)
-            if before and (entry := entry_at(change.mirror, before, name)):
-                index.put_tree(entry.chart, f"{before}:{entry.chart}")
-                index.put(_file(name), git("show", f"{before}:{_file(name)}", cwd=change.mirror) + "\n")
-
-    subject = f"put back {', '.join(sorted(applications))} from before {written[:12]}"
-    return publish(change.mirror, branch, edit, _message(change, subject, [("Undoes", written)], run="Undo-Run"))
-
-
-def before_commit(change: Change, written: Commit, applications: Collection[str]) -> dict[str, Desired | None]:
-    """What a commit of the desired state found of each application; None for one that was not there."""
-    before = parent(change.mirror, written)
-    return {name: entry_at(change.mirror, before, name) if before else None for name in sorted(applications)}
-
-
-def written_by(change: Change) -> Commit | None:
-    """The newest commit of the desired state that this run wrote; None where nothing differed or it wrote none."""
-    if not head(change.mirror, branch_of(change.environment)):
-        return None
-    trailer = f"Symphony-Run: {_run(change)}"
-    branch = f"refs/heads/{branch_of(change.environment)}"
-    found = git("log", "-1", "--format=%H", "--fixed-strings", f"--grep={trailer}", branch, "--", cwd=change.mirror)
-    return found or None
-
-
-def parent(mirror: Path, commit: Commit) -> Commit | None:
-    """The commit before; None for the first."""
-    return git("rev-parse", "--quiet", "--verify", f"{commit}^", cwd=mirror, ok=(0, 1)) or None
-
-
-def _message(change: Change, subject: str, extra: Sequence[tuple[str, str]], run: str = "Run") -> str:
-    """Subject and trailers; an undo names its run otherwise, so that `written_by` does not take it for a deploy."""
-    trailers = [("Environment", change.environment), (run, _run(change)), ("Commit", change.commit)]
-    lines = "\n".join(f"Symphony-{name}: {value}" for name, value in [*trailers, *extra])
-    return f"{change.environment}: {subject}\n\n{lines}\n"
-
-
-def _run(change: Change) -> str:
-    return change.run or f"by hand {change.commit}"
-
-
-def _file(application: str) -> str:
+def file_of(application: str) -> str:
+    """Path of an application's file on the branch."""
     return f"applications/{application}.yaml"
-
-
-def _take_out(index: Index, application: str) -> None:
-    index.remove(f"charts/{application}")
-    index.remove(_file(application))
 
 
 def _names(mirror: Path, revision: str) -> list[str]:
@@ -319,9 +222,9 @@ def _names(mirror: Path, revision: str) -> list[str]:
     return [Path(name).stem for name in names.splitlines() if name.endswith(".yaml")]
 
 
-def _part(mirror: Path, revision: str, application: str) -> tuple[str, ...]:
+def part(mirror: Path, revision: str, application: str) -> tuple[str, ...]:
     """Object ids of all that a revision has of an application."""
-    paths = (f"charts/{application}", _file(application))
+    paths = (f"charts/{application}", file_of(application))
     ids = []
     for path in paths:
         with contextlib.suppress(ToolError):

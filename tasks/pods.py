@@ -76,12 +76,10 @@ class Diagnosis(Fact):
 
     @property
     def sentence(self) -> str:
-        """The cause in one clause: the container to blame, else the scheduler's word, else what ended the wait."""
+        """The cause: the container to blame, else what ended the wait, with what the cluster says last about it."""
         if self.faults:
             return self.faults[0].sentence
-        if self.pending:
-            return f"{self.reason}; {self.pending[0]}"
-        return f"{self.reason}; {self.conditions[0]}" if self.conditions else self.reason
+        return "; ".join([self.reason, *self.pending[:1], *self.conditions[:1], *self.events[-1:]])
 
     @property
     def page(self) -> str:

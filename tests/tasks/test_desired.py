@@ -9,21 +9,18 @@ from symphony.change import Change
 from symphony.errors import BadInputError, SymphonyError
 from symphony.models import Image
 from tasks.desired import (
-    before_commit,
     desired,
     image_by_digest,
     laid_out,
     live_images,
     parse,
-    put_back,
     read_desired,
     removed_applications,
     standing,
     superseding,
     text,
-    write_desired,
-    written_by,
 )
+from tasks.desired_commit import before_commit, put_back, write_desired, written_by
 from tasks.git import git, head
 
 if TYPE_CHECKING:
@@ -183,6 +180,15 @@ def test_a_revision_carries_an_application_until_somebody_moves_it(delivery: Del
         "overtaken",
         "other",
     ]
+
+
+def test_a_revision_that_somebody_else_pushed_is_fetched(delivery: Delivery, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = delivery.change()
+    ours = write(here, delivery.image("one", "a"))
+    monkeypatch.setenv("SYMPHONY_WORK", str(delivery.remote.parent / "elsewhere"))
+    theirs = write(delivery.change(run="run-2"), delivery.image("two", "b"))
+    monkeypatch.setenv("SYMPHONY_WORK", str(delivery.remote.parent / "work"))
+    assert standing(here, theirs, ours, "one") == "carries"
 
 
 def test_an_image_is_named_by_its_digest_or_by_what_is_live(delivery: Delivery) -> None:

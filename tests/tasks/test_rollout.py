@@ -10,7 +10,8 @@ import pytest
 from symphony.change import Change
 from symphony.errors import SymphonyError, TransientError
 from tasks import argocd, rollout
-from tasks.desired import laid_out, write_desired
+from tasks.desired import laid_out
+from tasks.desired_commit import write_desired
 from tasks.rollout import Outcome, RolloutError, wait_until_live
 
 if TYPE_CHECKING:

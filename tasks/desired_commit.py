@@ -1,0 +1,119 @@
+"""Commits of the desired state: what a deploy writes, and what an undo puts back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from prefect import task
+
+from symphony.change import Change
+from symphony.config import branch_of
+from symphony.models import Commit, Desired
+from tasks.desired import entry_at, file_of, part, text
+from tasks.git import Index, git, head, publish
+from tasks.retry import TRANSIENT
+
+
+@task(name="write desired state", task_run_name="write desired state of {change.environment}", **TRANSIENT)
+def write_desired(change: Change, entries: Sequence[Desired], root: Path, removed: Sequence[str] = ()) -> Commit:
+    """Put the applications' charts and digests onto the environment's branch, as one commit.
+
+    Args:
+        change: The commit being released.
+        entries: The applications that move.
+        root: Folder that holds them, see `laid_out`.
+        removed: Applications that are taken out.
+
+    Returns:
+        The commit, or the branch's head where nothing differs.
+
+    Raises:
+        TransientError: The remote could not be reached, or others were faster every time.
+        SymphonyError: The remote refuses the push.
+    """
+
+    def edit(index: Index) -> None:
+        for entry in entries:
+            index.put_folder(entry.chart, root / entry.chart)
+            index.put(file_of(entry.application), text(entry))
+        for name in removed:
+            _take_out(index, name)
+
+    what = [entry.application for entry in entries] + [f"without {name}" for name in removed]
+    images = [("Image", f"{entry.repository}@{entry.digest}") for entry in entries]
+    message = _message(change, f"{', '.join(what)} at {change.commit[:12]}", images)
+    return publish(change.mirror, branch_of(change.environment), edit, message)
+
+
+@task(name="put back", task_run_name="put back in {change.environment}", **TRANSIENT)
+def put_back(change: Change, written: Commit, applications: Collection[str]) -> Commit:
+    """Give applications the tree they had before a commit of the desired state, by a new commit on top.
+
+    What others wrote since stays: an application that was moved again after ``written`` is left alone. One that had
+    no tree before is taken out.
+
+    Args:
+        change: The commit that was being released.
+        written: Commit of the desired state that is to be undone.
+        applications: Names of those to put back.
+
+    Returns:
+        The new commit, or the branch's head where nothing was left to put back.
+
+    Raises:
+        TransientError: The remote could not be reached, or others were faster every time.
+        SymphonyError: The remote refuses the push.
+    """
+    branch = branch_of(change.environment)
+    before = parent(change.mirror, written)
+
+    def edit(index: Index) -> None:
+        present = head(change.mirror, branch) or written
+        for name in sorted(applications):
+            if part(change.mirror, present, name) != part(change.mirror, written, name):
+                continue
+            _take_out(index, name)
+            if before and (entry := entry_at(change.mirror, before, name)):
+                index.put_tree(entry.chart, f"{before}:{entry.chart}")
+                index.put(file_of(name), git("show", f"{before}:{file_of(name)}", cwd=change.mirror) + "\n")
+
+    subject = f"put back {', '.join(sorted(applications))} from before {written[:12]}"
+    return publish(change.mirror, branch, edit, _message(change, subject, [("Undoes", written)], run="Undo-Run"))
+
+
+def before_commit(change: Change, written: Commit, applications: Collection[str]) -> dict[str, Desired | None]:
+    """What a commit of the desired state found of each application; None for one that was not there."""
+    before = parent(change.mirror, written)
+    return {name: entry_at(change.mirror, before, name) if before else None for name in sorted(applications)}
+
+
+def written_by(change: Change) -> Commit | None:
+    """The newest commit of the desired state that this run wrote; None where nothing differed or it wrote none."""
+    if not head(change.mirror, branch_of(change.environment)):
+        return None
+    trailer = f"Symphony-Run: {_run(change)}"
+    branch = f"refs/heads/{branch_of(change.environment)}"
+    found = git("log", "-1", "--format=%H", "--fixed-strings", f"--grep={trailer}", branch, "--", cwd=change.mirror)
+    return found or None
+
+
+def parent(mirror: Path, commit: Commit) -> Commit | None:
+    """The commit before; None for the first."""
+    return git("rev-parse", "--quiet", "--verify", f"{commit}^", cwd=mirror, ok=(0, 1)) or None
+
+
+def _message(change: Change, subject: str, extra: Sequence[tuple[str, str]], run: str = "Run") -> str:
+    """Subject and trailers; an undo names its run otherwise, so that `written_by` does not take it for a deploy."""
+    trailers = [("Environment", change.environment), (run, _run(change)), ("Commit", change.commit)]
+    lines = "\n".join(f"Symphony-{name}: {value}" for name, value in [*trailers, *extra])
+    return f"{change.environment}: {subject}\n\n{lines}\n"
+
+
+def _run(change: Change) -> str:
+    return change.run or f"by hand {change.commit}"
+
+
+def _take_out(index: Index, application: str) -> None:
+    index.remove(f"charts/{application}")
+    index.remove(file_of(application))
