@@ -29,7 +29,11 @@ def held(world: World, waiting: Callable[[], None] = lambda: None) -> Iterator[N
     """
     deadline, told = time.monotonic() + _LIMIT_SECONDS, False
     while True:
-        descriptor = os.open(world.folder(), os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            descriptor = os.open(world.folder(), os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            # A `down` has removed it just now.
+            continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _still_the_folder(descriptor, world):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
+import psutil
 import pytest
 
 from sandbox import daemon, doctor, lifecycle, lock
@@ -80,7 +82,9 @@ def test_each_part_starts_after_those_it_needs_and_stops_before_them(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     diary: list[str] = []
-    use(monkeypatch, Fake("roof", diary, "walls"), Fake("walls", diary, "ground"), Fake("ground", diary))
+    ground = Fake("ground", diary)
+    use(monkeypatch, ground, Fake("roof", diary, "walls"), Fake("walls", diary, "ground"))
+    monkeypatch.setattr(ground, "check", lambda _: time.sleep(0.2) or diary.append("ready ground"))  # type: ignore[func-returns-value]
     seconds = up(world)
     assert diary == ["start ground", "ready ground", "start walls", "ready walls", "start roof", "ready roof"]
     assert set(seconds) == {"roof", "walls", "ground"}
@@ -131,6 +135,7 @@ def test_up_twice_leaves_the_process_and_repairs_it_after_a_kill(world: World, m
     up(world)
     assert daemon.recorded(world)["sleeper"] == first
     os.kill(first, 9)
+    psutil.Process(first).wait(10)
     up(world)
     assert daemon.recorded(world)["sleeper"] != first
 
@@ -184,20 +189,20 @@ def test_two_ups_at_once_follow_each_other(world: World, monkeypatch: pytest.Mon
     ]
 
 
-def test_who_waited_for_a_down_locks_the_new_folder(world: World) -> None:
-    with lock.held(world):
-        holder = threading.Thread(target=lambda: locked.append(_inode_under_lock(world)))
-        locked: list[int] = []
-        holder.start()
-        time.sleep(0.3)
-        world.state.rmdir()
-    holder.join()
-    assert locked == [world.state.stat().st_ino]
+def test_a_lock_on_a_folder_that_a_down_removed_meanwhile_is_not_believed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, removed = fcntl.flock, []
 
+    def flock(descriptor: int, how: int) -> None:
+        if not removed:
+            removed.append(world.state.stat().st_ino)
+            world.state.rename(world.state.with_name("removed"))
+        plain(descriptor, how)
 
-def _inode_under_lock(world: World) -> int:
+    monkeypatch.setattr(fcntl, "flock", flock)
     with lock.held(world):
-        return world.state.stat().st_ino
+        assert world.state.stat().st_ino != removed[0]
 
 
 def test_another_clone_takes_the_sandbox_over_and_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
