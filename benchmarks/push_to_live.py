@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import tempfile
 import time
 from pathlib import Path
 
 import httpx
-from cli.world import world as find_world
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.raw import RawCommands
-from sandbox.aws import aws_environment
+from cli.world import world as find_world
 from sandbox.demo import push_change
 from sandbox.world import HOST, World
 from symphony.errors import SymphonyError
@@ -50,7 +48,6 @@ def main() -> None:
     parser.add_argument("--pushes", type=int, default=3, help="Pushes of each kind.")
     pushes = parser.parse_args().pushes
     world = find_world()
-    os.environ.update(aws_environment(world))
     ours, theirs = list[float](), list[float]()
     with tempfile.TemporaryDirectory() as folder:
         raw = RawCommands(world, Path(folder))

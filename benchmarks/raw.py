@@ -6,13 +6,13 @@ import base64
 from collections.abc import Mapping
 from pathlib import Path
 
-import boto3
 from ruamel.yaml import YAML
 
 from sandbox.aws import aws_environment
+from sandbox.aws.client import client
 from sandbox.demo import GREETING
 from sandbox.git import git_environment
-from sandbox.world import HOST, REGION, World
+from sandbox.world import HOST, World
 from symphony.tool import run
 
 REPOSITORY = "dev/hello"
@@ -66,16 +66,11 @@ class RawCommands:
         yaml.dump(desired, file)
 
     def _login(self) -> None:
-        ecr = boto3.client("ecr", endpoint_url=self._world.aws_endpoint, region_name=REGION, **self._keys())
+        ecr = client(self._world, "ecr")
         token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
         password = base64.b64decode(token).decode().partition(":")[2]
         host = self._name.partition("/")[0]
         self._run("docker", "login", "--username", "AWS", "--password-stdin", host, stdin=password)
-
-    def _keys(self) -> dict[str, str]:
-        session = boto3.Session(profile_name="default")
-        keys = session.get_credentials()
-        return {"aws_access_key_id": keys.access_key, "aws_secret_access_key": keys.secret_key}
 
     def _run(self, *argv: str, cwd: Path | None = None, stdin: str | None = None) -> str:
         return run(argv, cwd=cwd, env=self._env, stdin=stdin).stdout.strip()

@@ -92,9 +92,6 @@ class Part(ABC):
 
     def failure(self, world: World, reason: str, *names: str) -> PartError:
         """The sentence for a failure, with the last log lines of the named daemons."""
-        lines = [f"{self.name} did not come up: {reason}."]
-        for name in names:
-            lines.append(f"Look at {world.log(name)}, which ends with:\n{daemon.tail(world, name)}")
-        if self.hint:
-            lines.append(self.hint)
-        return PartError("\n".join(lines))
+        logs = [f"Look at {world.log(name)}, which ends with:\n{daemon.tail(world, name)}" for name in names]
+        hint = [self.hint] if self.hint else []
+        return PartError("\n".join([f"{self.name} did not come up: {reason}.", *logs, *hint]))

@@ -119,9 +119,10 @@ def status(world: World) -> Status:
 def addresses(world: World) -> tuple[Address, ...]:
     """What people open, and where the passwords are; never the passwords."""
     secrets = world.state / "secrets"
+    argocd = f"http://{HOST}:{world.ports.argocd}/applications.html"
     return (
         Address("Prefect", world.prefect_url, "admin", str(secrets / "prefect-password")),
-        Address("Argo CD", f"http://{HOST}:{world.ports.argocd}/applications.html", "admin", str(secrets / "argocd-password")),
+        Address("Argo CD", argocd, "admin", str(secrets / "argocd-password")),
         Address("hello (dev)", f"http://hello.dev.localhost:{world.ports.ingress}"),
         Address("Git remote", world.git_remote, "symphony", str(secrets / "git-password")),
         Address("AWS API", world.aws_endpoint, "", str(world.state / "aws" / "credentials")),

@@ -11,7 +11,7 @@ from tasks.plan import mask, read_plan, sensitive_values
 from tasks.plan_report import page, rows, summary
 
 SAMPLES = Path(__file__).parent / "samples"
-SECRET = "topsecretvalue"  # noqa: S105 - what the recorded plan is to hide
+SECRET = "topsecretvalue"
 
 
 @pytest.fixture
