@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from flows.build import build_images
 from flows.names import run_name
 from symphony.change import Change
 from symphony.config import Name
-from symphony.errors import DeployError, SupersededError
+from symphony.errors import DeployError, SupersededError, SymphonyError
 from symphony.models import Commit, Deployed, Digest, Image
 from tasks.affected import affected_applications
 from tasks.change import open_change
@@ -22,7 +23,7 @@ from tasks.desired import image_by_digest, laid_out, superseding
 from tasks.desired_commit import before_commit, put_back, write_desired, written_by
 from tasks.helm import render
 from tasks.lock import locked
-from tasks.rollout import Outcome, RolloutError, refresh_applications, wait_until_live
+from tasks.rollout import Outcome, RolloutError, reach_argocd, refresh_applications, wait_until_live
 from tasks.rollout_report import failure, not_put_back_sentence, put_back_sentence, report_deploy, report_failure
 
 
@@ -87,6 +88,7 @@ def deploy_images(
         moving = [image for image in images if image.application not in newer]
         if newer and not moving and not removed:
             raise _superseded(change, newer)
+        reach_argocd(change)
         return _roll_out(change, moving, removed, tuple(newer))
 
 
@@ -128,7 +130,8 @@ def _roll_out(change: Change, images: Sequence[Image], removed: Sequence[str], s
         commit = write_desired(change, entries, root, removed)
     names = [entry.application for entry in entries]
     outcome = _wait(change, commit, names, removed)
-    report_deploy(change, commit, entries, outcome.live)
+    if outcome.live:
+        report_deploy(change, commit, entries, outcome.live)
     if outcome.failed:
         report_failure(change, commit, outcome.failed)
         raise DeployError(failure(change, outcome.failed, _undone(change, outcome)))
@@ -143,7 +146,8 @@ def _roll_out(change: Change, images: Sequence[Image], removed: Sequence[str], s
 
 
 def _wait(change: Change, commit: Commit, names: Sequence[str], gone: Sequence[str]) -> Outcome:
-    refresh_applications(change, names, whole=True)
+    with contextlib.suppress(SymphonyError):  # the wait asks again, and tells what is wrong
+        refresh_applications(change, names, whole=True)
     try:
         return wait_until_live(change, commit, names, gone)
     except RolloutError as error:  # the failed task run is the one to look at; what follows is the undo
@@ -156,6 +160,8 @@ def _undone(change: Change, outcome: Outcome) -> str:
         return undo(change, [one.application for one in outcome.failed])
     except DeployError as error:
         return str(error)
+    except SymphonyError as error:
+        return f"PUTTING BACK FAILED, and {change.environment} needs a person now: {error}"
 
 
 def _superseded(change: Change, newer: dict[str, Commit]) -> SupersededError:

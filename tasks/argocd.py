@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from symphony.config import Environment
+from symphony.errors import BadInputError
 from tasks.desired import Standing
 from tasks.kubernetes import APPLICATION_SETS, APPLICATIONS, Object, cluster
 
@@ -34,15 +35,15 @@ class Judgement:
     """What an Application says about a commit of the desired state.
 
     Attributes:
-        state: ``waiting`` for Argo CD to go on by itself; ``stale`` when it must be asked to look again; ``applied``
-            once the cluster has what the commit says, health aside; ``degraded`` when that is unwell; ``live``; or
-            ``failed`` for good.
+        state: ``silent`` while Argo CD has said nothing yet; ``waiting`` for it to go on by itself; ``stale`` when it
+            must be asked to look again; ``applied`` once the cluster has what the commit says, health aside;
+            ``degraded`` when that is unwell; ``live``; or ``failed`` for good.
         reason: In one clause.
         revision: The synced revision.
         since: When the operation that brought it began (RFC 3339); empty where none was needed.
     """
 
-    state: Literal["waiting", "stale", "applied", "degraded", "live", "failed"]
+    state: Literal["silent", "waiting", "stale", "applied", "degraded", "live", "failed"]
     reason: str
     revision: str = ""
     since: str = ""
@@ -57,6 +58,22 @@ def link(target: Environment, environment: str, application: str) -> str:
     """Address of an application's page in Argo CD."""
     url = target.argocd.url.rstrip("/")
     return f"{url}/applications/{target.argocd.namespace}/{application_name(environment, application)}"
+
+
+def reach(target: Environment) -> None:
+    """Make sure that Argo CD is there to act, before anything is written.
+
+    Raises:
+        BadInputError: The kubeconfig does not know the environment's context, or Argo CD is not in that cluster.
+        TransientError: The cluster could not be reached.
+        SymphonyError: The cluster refused.
+    """
+    path = f"{APPLICATION_SETS.format(namespace=target.argocd.namespace)}/{_SET}"
+    if cluster(target).get(path) is None:
+        raise BadInputError(
+            f"The cluster {target.kubernetes.context} has no ApplicationSet {_SET!r} in the namespace "
+            f"{target.argocd.namespace}; install Argo CD with it, or correct argocd.namespace in symphony.yaml."
+        )
 
 
 def refresh(target: Environment, environment: str, applications: Sequence[str]) -> None:
@@ -98,12 +115,12 @@ def judge(application: Object, stands: Callable[[str], Standing]) -> Judgement:
     """
     status = application.get("status", {})
     if REFRESH in application["metadata"].get("annotations", {}):
-        return Judgement("waiting", "Argo CD has not looked yet")
+        return Judgement("silent", "Argo CD has not looked yet")
     if wrong := [one for one in status.get("conditions", []) if one.get("type") in _WRONG]:
         return _refused(str(wrong[0]["type"]), str(wrong[0].get("message", "")))
     revision = status.get("sync", {}).get("revision", "")
     if not revision:
-        return Judgement("waiting", "Argo CD has not compared it yet")
+        return Judgement("silent", "Argo CD has not compared it yet")
     stand = stands(revision)
     if stand == "overtaken":
         return Judgement("failed", f"the later commit {revision[:12]} of the desired state has it otherwise", revision)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -193,7 +194,7 @@ class _MissingError(SymphonyError):
 @functools.lru_cache(maxsize=16)
 def _connect(context: str) -> Cluster:
     try:
-        return Cluster(context, config.new_client_from_config(context=context))  # type: ignore[no-untyped-call]
+        return Cluster(context, config.new_client_from_config(os.environ.get("KUBECONFIG"), context))  # type: ignore[no-untyped-call]
     except config.ConfigException as error:
         raise BadInputError(
             f"The kubeconfig has no usable context {context!r} ({error}); set KUBECONFIG, or correct "

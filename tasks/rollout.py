@@ -17,7 +17,7 @@ from prefect.logging import get_run_logger
 from symphony.change import Change
 from symphony.errors import SymphonyError, TransientError
 from symphony.models import Commit, Rollout
-from tasks.argocd import Judgement, application_name, judge, refresh, refresh_set
+from tasks.argocd import Judgement, application_name, judge, reach, refresh, refresh_set
 from tasks.desired import standing
 from tasks.kubernetes import APPLICATIONS, PODS, Cluster, Object, cluster
 from tasks.pods import Diagnosis, Fault, diagnose, fault_of, newest_pods, selector, settled
@@ -29,6 +29,8 @@ _ASK_AGAIN = 1.5
 _NUDGE = 3.0
 _DEGRADED = 5.0
 """Seconds that an application must stay degraded: it can be so for a moment while a rollout begins."""
+_SILENCE = 60.0
+"""Seconds in which Argo CD must say anything about an application that it was asked to look at."""
 _PATIENCE = 15.0
 """Seconds given to a fault that may pass: a registry that hiccups, a Secret that another controller makes."""
 _FOR_GOOD = ("not found", "denied", "unauthorized", "forbidden", "no basic auth", "invalid", "manifest unknown")
@@ -59,6 +61,20 @@ class RolloutError(SymphonyError):
         """Tell the reasons in one sentence."""
         self.outcome = outcome
         super().__init__("; ".join(f"{one.application} did not come up: {one.sentence}" for one in outcome.failed))
+
+
+@task(name="reach Argo CD", task_run_name="reach Argo CD of {change.environment}", **TRANSIENT)
+def reach_argocd(change: Change) -> None:
+    """Make sure that the cluster answers and has Argo CD, before anything is written.
+
+    Args:
+        change: The commit being released.
+
+    Raises:
+        BadInputError: The kubeconfig does not know the environment's context, or Argo CD is not there.
+        TransientError: The cluster could not be reached.
+    """
+    reach(change.target)
 
 
 @task(name="refresh Argo CD", task_run_name="refresh Argo CD for {change.environment}", **TRANSIENT)
@@ -107,7 +123,7 @@ class _Seen:
     """What a wait knows about one application."""
 
     judgement: Judgement = field(
-        default_factory=lambda: Judgement("waiting", "Argo CD has no application of that name yet")
+        default_factory=lambda: Judgement("silent", "Argo CD has no application of that name yet")
     )
     asked: float = field(default_factory=time.monotonic)
     degraded: float | None = None
@@ -193,6 +209,7 @@ class _Wait:
         seen = self._waiting[name]
         application = self._applications.get(application_name(self._change.environment, name))
         if application is None or "deletionTimestamp" in application["metadata"]:
+            self._silent(name, seen.judgement)
             return
         judgement = judge(application, lambda revision: standing(self._change, revision, self._commit, name))
         if judgement.reason != seen.judgement.reason:
@@ -204,11 +221,17 @@ class _Wait:
             del self._waiting[name]
         elif judgement.state == "failed":
             self._fail(name, judgement.reason)
+        elif judgement.state == "silent":
+            self._silent(name, judgement)
         elif judgement.state == "stale" and time.monotonic() - seen.asked > _ASK_AGAIN:
             seen.asked = time.monotonic()
             refresh(self._target, self._change.environment, [name])
         else:
             self._health(name, seen)
+
+    def _silent(self, name: str, judgement: Judgement) -> None:
+        if time.monotonic() - self._started > _SILENCE:
+            self._fail(name, f"{judgement.reason} after {_SILENCE:.0f} s; are its controllers running?")
 
     def _health(self, name: str, seen: _Seen) -> None:
         """Fail early where waiting cannot help: a container that crashes, an image that is not there, Degraded."""

@@ -10,7 +10,7 @@ from prefect import flow
 from flows import deploy as module
 from flows.deploy import deploy_images, undo
 from symphony.change import Change
-from symphony.errors import BadInputError, DeployError, SupersededError
+from symphony.errors import BadInputError, DeployError, SupersededError, TransientError
 from symphony.models import Commit, Deployed, Image, Rollout
 from tasks.desired import read_desired
 from tasks.git import git, head
@@ -55,6 +55,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch, tools: None) -> Cluster:
     fake = Cluster()
     monkeypatch.setattr(module, "wait_until_live", fake.wait)
     monkeypatch.setattr(module, "refresh_applications", lambda *_, **__: None)
+    monkeypatch.setattr(module, "reach_argocd", lambda _: None)
     monkeypatch.setattr(module, "locked", fake.lock)
     return fake
 
@@ -147,6 +148,32 @@ def test_an_undo_that_fails_too_is_loud_and_still_says_why_the_deploy_failed(
     cluster.bad = "ac"
     with pytest.raises(DeployError, match=r"no disk\. PUTTING BACK FAILED, and dev needs a person now: one: "):
         run(delivery.change(run="run-2"), delivery.image("one", "c"))
+
+
+@pytest.mark.usefixtures("prefect")
+def test_a_remote_that_fails_during_the_undo_does_not_hide_why_the_deploy_failed(
+    delivery: Delivery, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise TransientError("the remote is away")
+
+    cluster.bad = "c"
+    monkeypatch.setattr(module, "put_back", gone)
+    with pytest.raises(DeployError, match=r"no disk\. PUTTING BACK FAILED, .*: the remote is away"):
+        run(delivery.change(), delivery.image("one", "c"))
+
+
+@pytest.mark.usefixtures("prefect", "cluster")
+def test_nothing_is_written_where_argo_cd_cannot_be_reached(
+    delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_: Change) -> None:
+        raise TransientError("the cluster is away")
+
+    monkeypatch.setattr(module, "reach_argocd", away)
+    with pytest.raises(TransientError):
+        run(delivery.change(), delivery.image("one", "a"))
+    assert head(delivery.change().mirror, "env/dev") is None
 
 
 @pytest.mark.usefixtures("prefect")

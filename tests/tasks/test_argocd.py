@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from tasks.argocd import REFRESH, judge
+from symphony.errors import BadInputError
+from tasks import argocd
+from tasks.argocd import REFRESH, judge, reach
 from tasks.desired import Standing
 
 OLD, OURS, LATER, ELSE = "old", "ours", "later", "else"
@@ -45,7 +47,7 @@ def test_live_is_what_is_synced_and_healthy_at_a_revision_that_carries_it(revisi
 
 
 def test_a_healthy_status_from_before_the_question_is_not_believed() -> None:
-    assert judge(application(annotations={REFRESH: "normal"}), stands).state == "waiting"
+    assert judge(application(annotations={REFRESH: "normal"}), stands).state == "silent"
 
 
 def test_a_healthy_status_of_an_old_revision_makes_argo_cd_look_again() -> None:
@@ -113,4 +115,20 @@ def test_what_argo_cd_cannot_compare_fails_unless_its_repo_server_is_only_away(m
 
 
 def test_an_application_without_a_status_is_waited_for() -> None:
-    assert judge({"metadata": {"name": "dev-one"}, "spec": {}}, stands).state == "waiting"
+    assert judge({"metadata": {"name": "dev-one"}, "spec": {}}, stands).state == "silent"
+
+
+@pytest.mark.parametrize("found", [None, {"metadata": {"name": "symphony"}}])
+def test_a_cluster_without_argo_cd_is_told(monkeypatch: pytest.MonkeyPatch, delivery: Any, found: Any) -> None:
+    class Cluster:
+        def get(self, path: str) -> Any:
+            assert path.endswith("/namespaces/argocd/applicationsets/symphony")
+            return found
+
+    monkeypatch.setattr(argocd, "cluster", lambda _: Cluster())
+    target = delivery.change().target
+    if found:
+        reach(target)
+    else:
+        with pytest.raises(BadInputError, match="The cluster test has no ApplicationSet 'symphony'"):
+            reach(target)

@@ -216,6 +216,20 @@ def test_the_time_limit_tells_what_it_waited_for(delivery: Delivery, cluster: Fa
     assert cluster.merged
 
 
+def test_an_argo_cd_that_says_nothing_ends_the_wait_before_its_time(
+    delivery: Delivery, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollout, "_SILENCE", 0.5)
+    change, commit = write(delivery, "one", "two")
+    cluster.applications["one"] = application("one", OLD)
+    cluster.applications["one"]["metadata"]["annotations"] = {argocd.REFRESH: "normal"}
+    started = time.monotonic()
+    failed = {one.application: one.reason for one in wait(change, commit, "one", "two").failed}
+    assert time.monotonic() - started < 2
+    assert failed["one"].startswith("Argo CD has not looked yet")
+    assert failed["two"].startswith("Argo CD has no application of that name yet")
+
+
 def test_one_that_fails_does_not_end_the_wait_for_the_other(delivery: Delivery, cluster: FakeCluster) -> None:
     change, commit = write(delivery, "one", "two")
     cluster.applications = {"one": application("one", commit, "Degraded"), "two": application("two", OLD)}
