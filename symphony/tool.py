@@ -48,6 +48,7 @@ def run(  # noqa: PLR0913 - each argument is one fact about the call, all but th
     secrets: Collection[str] = (),
     on_line: Callable[[str], None] | None = None,
     binary_stdout: Path | None = None,
+    patience: float = 0.0,
 ) -> Finished:
     """Run a tool in a process group of its own and wait for it.
 
@@ -61,6 +62,9 @@ def run(  # noqa: PLR0913 - each argument is one fact about the call, all but th
         secrets: Texts replaced by asterisks in everything kept or passed on.
         on_line: Called with each line of standard error and output as it comes, without its newline.
         binary_stdout: File that takes standard output as it is, for what is no text.
+        patience: Seconds it gets after an interrupt to finish what it has begun, where it has to end early. OpenTofu
+            then waits for the resource at hand and records it; a SIGTERM ends its provider at once, and the resource
+            that was being made is lost to the state.
 
     Returns:
         What came out of it.
@@ -89,13 +93,13 @@ def run(  # noqa: PLR0913 - each argument is one fact about the call, all but th
             errors="replace",
             start_new_session=True,
         )
-        stack.callback(_end, process)
+        stack.callback(_end, process, patience)
         readers = output.follow(process)
         _feed(process, stdin)
         try:
             code = process.wait(timeout=limit)
         except subprocess.TimeoutExpired:
-            _end(process)
+            _end(process, patience)
             why = f"{name} was ended after {limit:.0f} s, its time limit; it last wrote: {output.tail.strip()}"
             raise ToolError(name, -signal.SIGTERM, output.tail, why) from None
         for reader in readers:
@@ -155,15 +159,18 @@ def _feed(process: subprocess.Popen[str], text: str | None) -> None:
             process.stdin.close()
 
 
-def _end(process: subprocess.Popen[str]) -> None:
-    """End a whole process group: asked first, so that tofu can release its lock, then killed."""
-    for signum, patience in ((signal.SIGTERM, _GRACE_SECONDS), (signal.SIGKILL, _GRACE_SECONDS)):
+def _end(process: subprocess.Popen[str], patience: float = 0.0) -> None:
+    """End a whole process group: interrupted where it is given time for that, then asked to end, then killed."""
+    steps = ((signal.SIGINT, patience), (signal.SIGTERM, _GRACE_SECONDS), (signal.SIGKILL, _GRACE_SECONDS))
+    for signum, seconds in steps:
         if process.poll() is not None:
             break
+        if not seconds:
+            continue
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signum)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=patience)
+            process.wait(timeout=seconds)
     for stream in (process.stdin, process.stdout, process.stderr):
         if stream is not None and process.poll() is None:
             stream.close()

@@ -11,6 +11,8 @@ from symphony.errors import BadInputError
 from symphony.tool import Finished, run
 from tasks.aws import account_environment
 
+_PATIENCE = 300.0
+"""Seconds that tofu gets to finish the resource at hand when it is cut off, so that the state knows of it."""
 _QUIET = {
     "TG_TF_PATH": "tofu",
     "TG_NON_INTERACTIVE": "true",
@@ -76,7 +78,16 @@ class Live:
         """
         cwd = self.folder / unit
         env = {**_QUIET, **self.variables}
-        return run(["terragrunt", *args], cwd=cwd, env=env, limit=limit, ok=ok, secrets=secrets, on_line=on_line)
+        return run(
+            ["terragrunt", *args],
+            cwd=cwd,
+            env=env,
+            limit=limit,
+            ok=ok,
+            secrets=secrets,
+            on_line=on_line,
+            patience=_PATIENCE,
+        )
 
     def tofu(self, *args: str, cwd: Path, limit: float = 600.0) -> Finished:
         """Run tofu itself, for what needs nothing of Terragrunt's.

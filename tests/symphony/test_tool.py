@@ -83,6 +83,19 @@ def test_an_interrupted_caller_ends_the_tool(monkeypatch: pytest.MonkeyPatch) ->
     assert not psutil.pid_exists(started[0])
 
 
+def test_a_tool_given_patience_finishes_what_it_has_begun(tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    program = (
+        "import signal, time, pathlib, sys\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))\n"
+        "try:\n    print('begun', flush=True)\n    time.sleep(60)\n"
+        f"except KeyboardInterrupt:\n    time.sleep(0.5)\n    pathlib.Path({str(done)!r}).touch()\n"
+    )
+    with pytest.raises(ToolError, match="time limit"):
+        run([sys.executable, "-c", program], limit=3, patience=20)
+    assert done.exists()
+
+
 def test_many_tools_run_side_by_side() -> None:
     begun = time.monotonic()
     threads = [threading.Thread(target=run, args=(["sleep", "0.5"],)) for _ in range(8)]
