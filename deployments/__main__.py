@@ -1,4 +1,7 @@
-"""``python -m deployments``: what `symphony deploy-flows` does, for processes that may not import this package."""
+"""``python -m deployments``: what `symphony deploy-flows` does, for processes that may not import this package.
+
+With ``--wait SECONDS`` it loads everything first, then waits for a server that is just starting.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,10 @@ from symphony.errors import BadInputError, SymphonyError
 if __name__ == "__main__":
     try:
         server = PrefectApi(os.environ.get("PREFECT_API_URL", ""), os.environ.get("PREFECT_API_AUTH_STRING", ""))
+        if "--wait" in sys.argv:
+            from deployments import prefect_api  # noqa: F401 - loaded while the server starts
+
+            server.wait(float(sys.argv[-1]))
         done = deploy_flows(server)
     except SymphonyError as error:
         sys.stderr.write(f"{error}\n")

@@ -71,6 +71,23 @@ class PrefectApi:
             base_url=self.url, auth=(user, password) if auth else None, timeout=httpx.Timeout(15, connect=5)
         )
 
+    def wait(self, seconds: float) -> None:
+        """Wait until the server answers.
+
+        Raises:
+            SymphonyError: It did not within so many seconds.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                if self._http.get("/health").is_success:
+                    return
+            except httpx.TransportError:
+                pass
+            if time.monotonic() > deadline:
+                raise SymphonyError(f"Prefect's API at {self.url} did not answer within {seconds:.0f} s.")
+            time.sleep(_POLL_SECONDS)
+
     def start(self, flow: str, deployment: str, parameters: dict[str, Any], key: str | None = None) -> Run:
         """Start a run of a deployment; the same key gives the run that it started before.
 

@@ -11,7 +11,7 @@ from sandbox import daemon
 from sandbox.world import World
 from symphony.errors import SymphonyError
 
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.2
 
 
 class NotReadyError(Exception):
@@ -71,7 +71,7 @@ class Part(ABC):
         self.wait(world, lambda: self.check(world))
 
     def wait(self, world: World, check: Callable[[], None], limit: float | None = None) -> None:
-        """Ask ``check`` until it raises no `NotReadyError`, ten times a second.
+        """Ask ``check`` until it raises no `NotReadyError`, five times a second.
 
         Raises:
             PartError: A daemon of this part ended, or the limit (this part's own by default) passed.

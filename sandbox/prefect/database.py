@@ -23,16 +23,18 @@ def path(world: World) -> Path:
     return world.state / "prefect" / "prefect.db"
 
 
-def begin(world: World) -> None:
-    """Give a server that has no database yet the migrated one, where the cache has it for this version."""
+def begin(world: World) -> bool:
+    """Give a server that has no database yet the migrated one; False where it has one, or the cache has none."""
     kept = _kept(world)
-    if not path(world).exists() and (kept / "prefect.db").exists():
+    wanted = not path(world).exists() and (kept / "prefect.db").exists()
+    if wanted:
         if (kept / _MEMO).exists():
             shutil.copyfile(kept / _MEMO, world.folder("prefect") / _MEMO)
         half = world.folder("prefect") / "copied.db"
         shutil.copyfile(kept / "prefect.db", half)
         half.chmod(0o600)
         half.replace(path(world))
+    return wanted
 
 
 def keep(world: World) -> None:

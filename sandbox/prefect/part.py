@@ -7,6 +7,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
 import httpx
@@ -46,25 +47,30 @@ class Prefect(Part):
         """
         python = [sys.executable, "-m"]
         serve = [*python, "prefect", "server", "start", "--host", HOST, "--port", str(world.ports.prefect)]
-        database.begin(world)
+        begun = database.begin(world)
         Daemon(SERVER, serve, server_environment(world)).start(world)
         environment = worker_environment(world)
         # The name stands for the environment, so that a worker of another clone or toolchain is replaced.
         name = f"sandbox-{_digest(environment)}"
         work = [*python, "prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", name]
-        self.wait(world, lambda: _healthy(world))
-        database.keep(world)
-        Daemon(WORKER, work, environment, cwd=world.source, grace=5.0).start(world)
-        try:
-            tool.run(
-                [*python, "deployments"],
-                cwd=world.source,
-                env=environment,
-                limit=_DEPLOY_SECONDS,
-                secrets=[world.secret("prefect-password")],
-            )
-        except ToolError as error:
-            raise self.failure(world, f"the deployments could not be made ({error})", SERVER) from error
+        deploy = functools.partial(
+            tool.run,
+            [*python, "deployments", *(["--wait", str(_DEPLOY_SECONDS)] if begun else [])],
+            cwd=world.source,
+            env=environment,
+            limit=2 * _DEPLOY_SECONDS,
+            secrets=[world.secret("prefect-password")],
+        )
+        with ThreadPoolExecutor(1) as aside:
+            # Loading Prefect takes as long as the server's own start, so both are done at once where all is new.
+            early = aside.submit(deploy) if begun else None
+            self.wait(world, lambda: _healthy(world))
+            database.keep(world)
+            Daemon(WORKER, work, environment, cwd=world.source, grace=5.0).start(world)
+            try:
+                _ = early.result() if early else deploy()
+            except ToolError as error:
+                raise self.failure(world, f"the deployments could not be made ({error})", SERVER) from error
 
     def check(self, world: World) -> None:
         """Ask the server for its health, its deployments, and whether the worker reports to it.
