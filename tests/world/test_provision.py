@@ -27,6 +27,18 @@ from tasks.terragrunt import unit_outputs
 from tasks.units import Unit, find_units
 
 ROOT = Path(__file__).parents[2]
+EXTRA = 'resource "aws_iam_group" "extra" {\n  name = "${var.name}-extra"\n}'
+HIDING = """
+resource "aws_iam_user" "extra" {
+  name = "${var.name}-extra"
+  tags = { token = var.token }
+}
+
+variable "token" {
+  default   = "hidden-text"
+  sensitive = true
+}
+"""
 IGNORED = shutil.ignore_patterns(".terragrunt-cache", ".terraform*")
 
 
@@ -136,12 +148,12 @@ def test_a_second_run_changes_nothing(infrastructure: Infrastructure, tmp_path: 
 
 def test_a_changed_module_affects_its_unit_alone(infrastructure: Infrastructure, tmp_path: Path) -> None:
     changed = infrastructure.copy(tmp_path / "tree")
-    changed.replace("infra/modules/access/main.tf", '"Pulls the images of', '"Pulls all images of')
+    changed.add("infra/modules/access/main.tf", EXTRA)
     results = changed.provision("infra/modules/access/main.tf")
     assert states(results) == {"access": "applied"}
     plan = results["access"].plan
     assert plan is not None
-    assert [(change.address, change.action) for change in plan.changes] == [("aws_iam_role.pull", "change")]
+    assert [(change.address, change.action) for change in plan.changes] == [("aws_iam_group.extra", "add")]
     infrastructure.provision("infra/modules/access/main.tf")
 
 
@@ -153,7 +165,7 @@ def test_nothing_affected_asks_aws_nothing(infrastructure: Infrastructure, monke
 def test_a_unit_that_fails_holds_back_those_that_depend_on_it(infrastructure: Infrastructure, tmp_path: Path) -> None:
     broken = infrastructure.copy(tmp_path / "tree")
     broken.add("infra/modules/ecr/main.tf", 'resource "aws_iam_role" "x" {\n  assume_role_policy = local.nowhere\n}')
-    broken.replace("infra/modules/network/main.tf", '"${var.name}-private"', '"${var.name}-inside"')
+    broken.add("infra/modules/network/main.tf", EXTRA)
     with pytest.raises(ProvisionError, match="failed: registry") as raised:
         broken.provision()
     results = {result.unit: result for result in raised.value.results}
@@ -178,10 +190,7 @@ def test_a_mocked_output_reaches_no_plan(infrastructure: Infrastructure, tmp_pat
 def test_a_sensitive_value_stays_out_of_the_result(infrastructure: Infrastructure, tmp_path: Path) -> None:
     """The AWS provider 3.40 prints a sensitive tag again in `tags_all`."""
     hiding = infrastructure.copy(tmp_path / "tree")
-    hiding.add(
-        "infra/modules/access/variables.tf", 'variable "token" {\n  default = "hidden-text"\n  sensitive = true\n}'
-    )
-    hiding.replace("infra/modules/access/main.tf", '{ Name = "${var.name}-nodes" }', "{ Name = var.token }")
+    hiding.add("infra/modules/access/main.tf", HIDING)
     results = hiding.provision("infra/modules/access/main.tf")
     assert results["access"].state == "applied"
     assert "hidden-text" not in results["access"].model_dump_json()
