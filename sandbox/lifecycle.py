@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import threading
 import time
@@ -103,6 +104,7 @@ def down(world: World, report: Report = silent, *, keep_logs: bool = False, keep
         for process in alive:
             with contextlib.suppress(psutil.Error):
                 process.kill()
+        psutil.wait_procs(alive, timeout=_GRACE_SECONDS)
         if failures:
             raise PartError("\n".join(failures))
         if not keep_state:
@@ -219,12 +221,13 @@ def _remove(world: World, keep: set[str]) -> None:
             f"{world.state} is kept, since something is still mounted at {stuck[0]}; "
             f"`umount {stuck[0]}`, then run `symphony down` again."
         )
-    for path in world.state.iterdir():
-        if path.name in keep:
-            continue
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-    if not keep:
-        world.state.rmdir()
+    # Set aside first, so that nobody who still looks into the folder writes into what is being removed.
+    doomed = world.state.with_name(f".{world.state.name}.removed.{os.getpid()}")
+    if keep:
+        doomed.mkdir(mode=0o700)
+        for path in list(world.state.iterdir()):
+            if path.name not in keep:
+                path.rename(doomed / path.name)
+    else:
+        world.state.rename(doomed)
+    shutil.rmtree(doomed)
