@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from symphony.models import ACTIONS, UnitPlan, UnitResult
-from tasks.artifacts import escape, fence
+from tasks.artifacts import escape
 
 _PAGE = 180_000
 _TEXT = 40_000
@@ -63,15 +63,20 @@ def page(title: str, results: Sequence[UnitResult], unaffected: int, removed: Se
 
 
 def _fold(result: UnitResult) -> str:
+    """One HTML block without a line end: Prefect's UI folds nothing that Markdown sees as several blocks."""
     head = _headline(result)
     inside: list[str] = []
     if result.reason:
-        inside.append(escape(result.reason))
+        inside.append(f"<p>{_html(result.reason)}</p>")
     if result.plan and not result.plan.empty:
         inside += [_resources(result.plan), _text(result.plan)]
     if not inside:
         return f"- {escape(head)}"
-    return f"<details><summary>{html.escape(head)}</summary>\n\n" + "\n\n".join(inside) + "\n\n</details>"
+    return f"<details><summary>{_html(head)}</summary>{''.join(inside)}</details>"
+
+
+def _html(text: str) -> str:
+    return html.escape(text, quote=False).replace("\n", "&#10;")
 
 
 def _headline(result: UnitResult) -> str:
@@ -83,15 +88,15 @@ def _headline(result: UnitResult) -> str:
 
 
 def _resources(plan: UnitPlan) -> str:
-    lines = [f"- {change.action} {escape(change.address)}" for change in plan.changes[:_RESOURCES]]
+    lines = [f"{change.action} {change.address}" for change in plan.changes[:_RESOURCES]]
     if len(plan.changes) > _RESOURCES:
-        lines.append(f"- … and {len(plan.changes) - _RESOURCES} more")
-    lines.extend(f"- output {escape(name)}" for name in plan.outputs)
-    return "\n".join(lines)
+        lines.append(f"… and {len(plan.changes) - _RESOURCES} more")
+    lines.extend(f"output {name}" for name in plan.outputs)
+    return f"<ul>{''.join(f'<li>{_html(line)}</li>' for line in lines)}</ul>"
 
 
 def _text(plan: UnitPlan) -> str:
     text = plan.text
     if len(text) > _TEXT:
         text = f"{text[:_TEXT]}\n… cut here: the plan has {len(plan.text):,} characters."
-    return fence(text)
+    return f"<pre>{_html(text)}</pre>"

@@ -118,11 +118,13 @@ def test_the_summary_counts_states_and_names_removed_units(results: tuple[UnitRe
     assert summary([], 3, []) == "No unit is affected; 3 not affected."
 
 
-def test_the_page_folds_each_unit_and_nothing_in_a_plan_ends_its_block(results: tuple[UnitResult, ...]) -> None:
+def test_the_page_folds_each_unit_into_one_line_that_nothing_in_a_plan_ends(results: tuple[UnitResult, ...]) -> None:
     text = page("Infrastructure of dev", results, 0, [])
     assert text.index("1 applied") < text.index("<details><summary>network: applied, 1 to add</summary>")
-    assert "\n````\n+ resource\n```\nx\n````" in text
-    assert "&lt;no&gt;" in text
+    (fold,) = [line for line in text.splitlines() if "network: applied" in line]
+    assert fold.endswith("<pre>+ resource&#10;```&#10;x</pre></details>")
+    assert '<li>add aws_subnet.this["a"]</li>' in fold
+    assert "It says &lt;no&gt;." in text
 
 
 def test_a_page_stays_readable_however_long_the_plans_are() -> None:
