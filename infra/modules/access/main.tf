@@ -28,6 +28,18 @@ resource "aws_security_group_rule" "https_within" {
   cidr_blocks       = [var.vpc_cidr]
 }
 
+resource "aws_security_group_rule" "https_endpoints" {
+  count = length(var.prefix_list_ids) > 0 ? 1 : 0
+
+  security_group_id = aws_security_group.nodes.id
+  description       = "Endpoints beside the VPC"
+  type              = "egress"
+  protocol          = "tcp"
+  from_port         = 443
+  to_port           = 443
+  prefix_list_ids   = var.prefix_list_ids
+}
+
 resource "aws_iam_role" "pull" {
   name        = "${var.name}-image-pull"
   description = "Pulls the images of ${var.name}"

@@ -39,3 +39,14 @@ variable "repository_arns" {
     error_message = "The repository_arns must be at least one ARN of an ECR repository, without wildcards."
   }
 }
+
+variable "prefix_list_ids" {
+  description = "Prefix lists the nodes may speak HTTPS to, such as that of S3 behind a gateway endpoint."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for list in var.prefix_list_ids : can(regex("^pl-[0-9a-f]+$", list))])
+    error_message = "Each of the prefix_list_ids must be the id of a prefix list, such as pl-6ea54007."
+  }
+}

@@ -21,3 +21,14 @@ variable "untagged_days" {
     error_message = "The untagged_days must be a whole number of at least 1."
   }
 }
+
+variable "pull_accounts" {
+  description = "Ids of other AWS accounts that may pull from these repositories."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for account in var.pull_accounts : can(regex("^[0-9]{12}$", account))])
+    error_message = "Each of the pull_accounts must be the id of an AWS account: twelve digits."
+  }
+}

@@ -1,14 +1,21 @@
-# A VPC with one public and one private subnet a zone. Private subnets have no route out of it.
+# A VPC with one public and one private subnet a zone. Private subnets have no route out of it unless a NAT gateway is
+# asked for; endpoints reach ECR and S3 without one.
 
 locals {
   subnets = { for index, zone in var.zones : zone => index }
   bits    = 4
   private = 8
+
+  # Private subnets share a route table, except where each zone has a NAT gateway of its own.
+  shared = "all"
+  tables = toset(var.nat == "zone" ? var.zones : [local.shared])
+  nat    = toset({ none = [], single = [var.zones[0]], zone = var.zones }[var.nat])
 }
 
 resource "aws_vpc" "this" {
-  cidr_block         = var.cidr
-  enable_dns_support = true
+  cidr_block           = var.cidr
+  enable_dns_support   = true
+  enable_dns_hostnames = true
 
   tags = { Name = var.name }
 }
@@ -72,14 +79,21 @@ resource "aws_route_table_association" "public" {
 }
 
 resource "aws_route_table" "private" {
+  for_each = local.tables
+
   vpc_id = aws_vpc.this.id
 
-  tags = { Name = "${var.name}-private" }
+  tags = { Name = each.key == local.shared ? "${var.name}-private" : "${var.name}-private-${each.key}" }
+}
+
+moved {
+  from = aws_route_table.private
+  to   = aws_route_table.private["all"]
 }
 
 resource "aws_route_table_association" "private" {
   for_each = aws_subnet.private
 
   subnet_id      = each.value.id
-  route_table_id = aws_route_table.private.id
+  route_table_id = aws_route_table.private[var.nat == "zone" ? each.key : local.shared].id
 }

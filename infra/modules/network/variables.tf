@@ -30,3 +30,33 @@ variable "zones" {
     error_message = "The zones must be one to eight different availability zones, such as eu-central-1a."
   }
 }
+
+variable "nat" {
+  description = "NAT gateways for private subnets: none, single (one for all zones) or zone (one in each zone)."
+  type        = string
+  default     = "none"
+
+  validation {
+    condition     = contains(["none", "single", "zone"], var.nat)
+    error_message = "The nat must be none, single or zone."
+  }
+}
+
+variable "interface_endpoints" {
+  description = "AWS services with an interface endpoint in the private subnets, such as ecr.api and ecr.dkr."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition = alltrue([
+      for service in var.interface_endpoints : service != "s3" && can(regex("^[a-z0-9-]+(\\.[a-z0-9-]+)*$", service))
+    ])
+    error_message = "The interface_endpoints must be names of AWS services, such as ecr.api; s3 has s3_endpoint."
+  }
+}
+
+variable "s3_endpoint" {
+  description = "Whether the private subnets reach S3 by a gateway endpoint, which costs nothing; layers of ECR images need it or NAT."
+  type        = bool
+  default     = false
+}
