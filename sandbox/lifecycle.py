@@ -14,7 +14,7 @@ from typing import Literal
 
 import psutil
 
-from sandbox import daemon, doctor, existing_cluster, lock
+from sandbox import daemon, doctor, existing_cluster, lock, recovery
 from sandbox.part import Part, PartError
 from sandbox.parts import parts
 from sandbox.world import World
@@ -74,7 +74,9 @@ def up(world: World, report: Report = silent, *, kube_context: str | None = None
         if wrong := [finding for finding in doctor.preflight(world, listed) if finding.state == "failed"]:
             raise PartError("\n".join(f"The sandbox cannot start: {one.said}. {one.fix}" for one in wrong))
         _take_over(world, report)
-        return _side_by_side(listed, lambda part: _start(part, world), report)
+        seconds = _side_by_side(listed, lambda part: _start(part, world), report)
+        recovery.provision_again(world, lambda text: report(Event("", "note", text=text)))
+        return seconds
 
 
 def down(world: World, report: Report = silent, *, keep_logs: bool = False, keep_state: bool = False) -> None:

@@ -38,7 +38,7 @@ def provision_again(world: World, note: Callable[[str], None]) -> tuple[str, ...
     Raises:
         PartError: One of them could not be.
     """
-    mark, life = world.state / "aws" / "life", _life(world)
+    mark, life = world.folder("aws") / "life", _life(world)
     before = mark.read_text() if mark.exists() else life
     environments = _released(world) if before != life else ()
     if environments:
@@ -51,8 +51,9 @@ def provision_again(world: World, note: Callable[[str], None]) -> tuple[str, ...
 
 def _life(world: World) -> str:
     """What tells one process of the AWS API from the next."""
-    record = json.loads((world.state / "run" / "aws.json").read_text())
-    return f"{record['pid']} {record['born']}"
+    file = world.state / "run" / "aws.json"
+    record = json.loads(file.read_text()) if file.exists() else {}
+    return f"{record.get('pid')} {record.get('born')}"
 
 
 def _released(world: World) -> tuple[str, ...]:

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from prefect.client.orchestration import get_client
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 
-from symphony.errors import BadInputError, SymphonyError
+from symphony.errors import SymphonyError
 from tasks import lock
 from tasks.lock import locked
 
@@ -51,8 +52,8 @@ def test_what_was_let_go_is_taken_again(taken: list[list[str]]) -> None:
 @pytest.mark.parametrize(
     ("failure", "kind", "said"),
     [
-        (ConcurrencySlotAcquisitionError("no such limit"), BadInputError, "The lock deploy-dev-one cannot be taken"),
-        (TimeoutError(), SymphonyError, "Another run moves one in dev for more than 30 minutes"),
+        (ConcurrencySlotAcquisitionError("no"), SymphonyError, "The lock deploy-dev-one cannot be taken"),
+        (TimeoutError(), SymphonyError, "Another run holds deploy-dev-one for more than 30 minutes"),
     ],
 )
 def test_a_lock_that_cannot_be_had_is_told(
@@ -64,8 +65,16 @@ def test_a_lock_that_cannot_be_had_is_told(
         yield
 
     monkeypatch.setattr(lock, "concurrency", concurrency)
+    monkeypatch.setattr(lock, "_make_missing", lambda _: None)
     with pytest.raises(kind, match=said), locked("dev", ["one"]):
         pass
+
+
+@pytest.mark.usefixtures("prefect")
+def test_the_lock_of_an_application_that_is_new_is_made() -> None:
+    with locked("dev", ["brand-new"]), get_client(sync_client=True) as client:
+        limit = client.read_global_concurrency_limit_by_name("deploy-dev-brand-new")
+        assert (limit.limit, limit.active_slots) == (1, 1)
 
 
 @pytest.mark.usefixtures("taken")
