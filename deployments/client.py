@@ -9,7 +9,14 @@ from typing import Any
 
 import httpx
 from pydantic import BaseModel, Field
-from tenacity import retry, retry_if_exception, stop_after_delay, wait_random_exponential
+from tenacity import (
+    RetryCallState,
+    retry,
+    retry_if_exception_type,
+    retry_if_result,
+    stop_after_delay,
+    wait_random_exponential,
+)
 
 from symphony.errors import BadInputError, SymphonyError
 
@@ -17,6 +24,12 @@ _POLL_SECONDS = 0.25
 _RETRY_SECONDS = 30
 _PAGE = 200
 FINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
+
+
+def _last(state: RetryCallState) -> httpx.Response:
+    """What the last try gave: its answer, or its exception raised."""
+    answer: httpx.Response = state.outcome.result()  # type: ignore[union-attr]  # there was a try
+    return answer
 
 
 class TaskState(BaseModel):
@@ -191,10 +204,12 @@ class PrefectApi:
         return answer.json() if answer.content else None
 
     @retry(
-        retry=retry_if_exception(lambda error: isinstance(error, httpx.TransportError)),
+        # 503 is a Prefect server on SQLite whose database was locked: it has done nothing, and says so.
+        retry=retry_if_exception_type(httpx.TransportError)
+        | retry_if_result(lambda answer: answer.status_code == httpx.codes.SERVICE_UNAVAILABLE),
+        retry_error_callback=_last,
         wait=wait_random_exponential(multiplier=0.2, max=3),
         stop=stop_after_delay(_RETRY_SECONDS),
-        reraise=True,
     )
     def _send(self, method: str, path: str, body: dict[str, Any] | None) -> httpx.Response:
         return self._http.request(method, path, json=body)

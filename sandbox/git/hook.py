@@ -10,6 +10,7 @@ import http.client
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from sandbox.git.settings import GitSettings
 
 _ZERO = "0" * 40
 _SECONDS = 10
+_PAUSES = (0.0, 0.2, 0.4, 0.8, 1.6)
+"""Seconds before each try."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,24 @@ def _is_ancestor(old: str, new: str) -> bool:
 
 
 def _call(settings: GitSettings, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    for pause in _PAUSES:
+        time.sleep(pause)
+        status, reason, text = _ask(settings, method, path, body)
+        # Prefect on SQLite answers 503 where its database was locked; it has done nothing then.
+        if status != http.client.SERVICE_UNAVAILABLE:
+            break
+    if status == http.client.NOT_FOUND:
+        raise PrefectError(f"Prefect has no deployment release/{settings.environment}")
+    if status >= http.client.BAD_REQUEST:
+        raise PrefectError(f"Prefect answered {status} {reason}")
+    try:
+        parsed: dict[str, Any] = json.loads(text)
+    except ValueError as error:
+        raise PrefectError(f"Prefect at {settings.prefect} answered what is no JSON: {error}") from error
+    return parsed
+
+
+def _ask(settings: GitSettings, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, str, bytes]:
     address = urlsplit(settings.prefect)
     login = base64.b64encode(f"admin:{settings.prefect_password}".encode()).decode()
     headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
@@ -129,16 +150,9 @@ def _call(settings: GitSettings, method: str, path: str, body: dict[str, Any] | 
     try:
         connection.request(method, path, json.dumps(body) if body is not None else None, headers)
         answer = connection.getresponse()
-        text = answer.read()
-        if answer.status == http.client.NOT_FOUND:
-            raise PrefectError(f"Prefect has no deployment release/{settings.environment}")
-        if answer.status >= http.client.BAD_REQUEST:
-            raise PrefectError(f"Prefect answered {answer.status} {answer.reason}")
-        parsed: dict[str, Any] = json.loads(text)
-    except (OSError, http.client.HTTPException, ValueError) as error:
+        return answer.status, answer.reason, answer.read()
+    except (OSError, http.client.HTTPException) as error:
         raise PrefectError(f"Prefect at {settings.prefect} cannot be reached: {error}") from error
-    else:
-        return parsed
     finally:
         connection.close()
 

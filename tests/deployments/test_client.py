@@ -50,7 +50,7 @@ def test_a_run_is_started_with_its_key_and_the_credentials() -> None:
         (401, BadInputError, "refuses the credentials"),
         (404, BadInputError, "does not know the deployment release/nowhere"),
         (422, BadInputError, "refuses GET"),
-        (503, SymphonyError, "failed on GET .* with status 503"),
+        (500, SymphonyError, "failed on GET .* with status 500"),
     ],
 )
 def test_each_refusal_is_one_sentence(status: int, kind: type[Exception], said: str) -> None:
@@ -99,3 +99,31 @@ def test_a_run_is_found_by_its_key_and_its_page_by_the_artifacts_key() -> None:
     assert client.artifact(found.id, "other") is None
     assert client.link("r1") == "http://prefect.test/runs/flow-run/r1"
     assert found.message == "why"
+
+
+def test_a_server_whose_database_was_locked_is_asked_again() -> None:
+    answers = [httpx.Response(503), httpx.Response(200, json=run())]
+    assert api(lambda _: answers.pop(0)).run("r1").id == "r1"
+    assert answers == []
+
+
+def test_versions_of_deployments_are_told_by_whole_name_over_all_pages() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked = json.loads(request.content)
+        if request.url.path.endswith("/flows/filter"):
+            return httpx.Response(200, json=[{"id": "f", "name": "smoke"}])
+        numbers = range(asked["offset"], min(asked["offset"] + asked["limit"], 201))
+        return httpx.Response(200, json=[{"flow_id": "f", "name": f"d{n}", "version": "v"} for n in numbers])
+
+    found = api(answer).versions()
+    assert len(found) == 201
+    assert found["smoke/d200"] == "v"
+
+
+def test_a_server_that_never_comes_is_waited_for_no_longer_than_asked() -> None:
+    def refuse(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    with pytest.raises(SymphonyError, match="did not answer within 0 s"):
+        api(refuse).wait(0.1)
+    api(lambda _: httpx.Response(200, json=True)).wait(0.1)

@@ -128,3 +128,18 @@ def test_the_hook_stands_on_the_standard_library() -> None:
     """People wait for it at each push."""
     imports = Path(hook.__file__).read_text().split("class ")[0]
     assert not any(f"import {heavy}" in imports for heavy in ("httpx", "prefect", "pydantic", "psutil"))
+
+
+def test_a_prefect_whose_database_was_locked_is_asked_again(prefect: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    Prefect.status = 503
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) > 2:
+            Prefect.status = 200
+
+    monkeypatch.setattr(hook.time, "sleep", pause)
+    name, _ = hook.start_release(settings(prefect), NEW)
+    assert name == "brave-heron"
+    assert len(Prefect.calls) == 4
