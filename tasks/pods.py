@@ -79,7 +79,8 @@ class Diagnosis(Fact):
         """The cause: the container to blame, else what ended the wait, with what the cluster says last about it."""
         if self.faults:
             return self.faults[0].sentence
-        return "; ".join([self.reason, *self.pending[:1], *self.conditions[:1], *self.events[-1:]])
+        told = [self.reason, *self.pending[:1], *self.conditions[:1], *self.events[-1:]]
+        return "; ".join(one.rstrip(".") for one in told)
 
     @property
     def page(self) -> str:

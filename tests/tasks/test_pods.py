@@ -77,3 +77,13 @@ def test_the_page_shows_all_of_it_and_lets_nothing_out_of_its_block() -> None:
     assert "fails" in page
     assert "- no node" in page
     assert "- Pod p: Failed" in page
+
+
+def test_without_a_fault_the_sentence_tells_what_the_cluster_says() -> None:
+    found = Diagnosis(
+        application="one",
+        reason="it waits",
+        pending=("no node fits.",),
+        events=("Pod a: old", "Pod b: FailedScheduling"),
+    )
+    assert found.sentence == "it waits; no node fits; Pod b: FailedScheduling"
