@@ -79,7 +79,7 @@ def stop(world: World, name: str, grace: float = 10.0) -> None:
 
 def recorded(world: World) -> dict[str, int]:
     """Process ids of the daemons that live, by name."""
-    names = sorted(path.stem for path in world.folder("run").glob("*.json"))
+    names = sorted(path.stem for path in (world.state / "run").glob("*.json"))
     return {name: found[0].pid for name in names if (found := _recorded(world, name))}
 
 
@@ -107,7 +107,7 @@ def tail(world: World, name: str) -> str:
 def _recorded(world: World, name: str) -> tuple[psutil.Process, list[str]] | None:
     """The live process of a record; a process id that another program got since is not it."""
     try:
-        record = json.loads((world.folder("run") / f"{name}.json").read_text())
+        record = json.loads((world.state / "run" / f"{name}.json").read_text())
         process = psutil.Process(record["pid"])
         if process.create_time() == record["born"] and process.status() != psutil.STATUS_ZOMBIE:
             return process, record["argv"]

@@ -72,7 +72,10 @@ def up(world: World, report: Report = silent, *, kube_context: str | None = None
             _choose_cluster(world, kube_context)
         listed = parts(world)
         if wrong := [finding for finding in doctor.preflight(world, listed) if finding.state == "failed"]:
-            raise PartError("\n".join(f"The sandbox cannot start: {one.said}. {one.fix}" for one in wrong))
+            with contextlib.suppress(OSError):
+                # The lock made the folder; it goes again where nothing else is in it.
+                world.state.rmdir()
+            raise PartError(_unfit(wrong))
         _take_over(world, report)
         seconds = _side_by_side(listed, lambda part: _start(part, world), report)
         recovery.provision_again(world, lambda text: report(Event("", "note", text=text)))
@@ -111,6 +114,18 @@ def down(world: World, report: Report = silent, *, keep_logs: bool = False, keep
             raise PartError("\n".join(failures))
         if not keep_state:
             _remove(world, {"logs"} if keep_logs else set())
+
+
+def _unfit(wrong: Sequence[doctor.Finding]) -> str:
+    """One sentence for each thing to do, however many findings it mends."""
+    said: dict[str, list[str]] = {}
+    for one in wrong:
+        said.setdefault(one.fix, []).append(one.said)
+    lines = []
+    for fix, found in said.items():
+        more = f" ({len(found) - 1} more like it)" if len(found) > 1 else ""
+        lines.append(f"The sandbox cannot start: {found[0]}{more}. {fix}")
+    return "\n".join(lines)
 
 
 def _choose_cluster(world: World, context: str) -> None:

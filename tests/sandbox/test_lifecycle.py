@@ -242,6 +242,13 @@ def test_a_taken_port_is_named_with_its_holder_and_nothing_is_started(
     assert f"port {port}, which listend of the part listener needs, is held by process {os.getpid()}" in said
     assert f"kill {os.getpid()}" in said
     assert part.diary == []
+    assert not world.state.exists()
+
+
+def test_findings_with_the_same_remedy_are_one_sentence() -> None:
+    wrong = [doctor.Finding("ports", "failed", f"port {n} is held", "Run `down`.") for n in (1, 2, 3)]
+    said = lifecycle._unfit(wrong)  # noqa: SLF001 - the sentence alone
+    assert said == "The sandbox cannot start: port 1 is held (2 more like it). Run `down`."
 
 
 def test_a_port_of_our_own_process_is_no_hindrance(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
