@@ -137,7 +137,7 @@ def _holder(pid: int | None, port: int) -> tuple[str, str]:
         return "a process that cannot be seen from here", f"Find it as root by `ss -ltnp sport = :{port}` and end it."
     try:
         process = psutil.Process(pid)
-        command = " ".join(process.cmdline())[:160] or process.name()
+        command = " ".join(" ".join(process.cmdline()).split())[:160] or process.name()
         state = process.environ().get(daemon.MARK)
     except psutil.Error:
         return f"process {pid}", "Try again; it seems to have ended just now."
