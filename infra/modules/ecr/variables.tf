@@ -7,7 +7,7 @@ variable "repositories" {
       for name in var.repositories :
       can(regex("^[a-z0-9]+([._/-][a-z0-9]+)*$", name)) && length(name) >= 2 && length(name) <= 256
     ])
-    error_message = "Each repository must be lower case letters and digits, parted by single dots, dashes, underscores or slashes, 2 to 256 characters."
+    error_message = "Each of the repositories must be lower case letters and digits, parted by single dots, dashes, underscores or slashes, 2 to 256 characters."
   }
 }
 

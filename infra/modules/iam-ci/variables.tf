@@ -19,7 +19,7 @@ variable "repository" {
 }
 
 variable "branches" {
-  description = "Branches whose workflows may take the role; runs of pull requests never may."
+  description = "Branches whose workflows may take the role; a pull request is none."
   type        = set(string)
   default     = ["main"]
 
@@ -30,7 +30,7 @@ variable "branches" {
 }
 
 variable "environments" {
-  description = "GitHub environments whose jobs may take the role: for a job in one, GitHub names it in place of the branch."
+  description = "GitHub environments whose jobs may take the role: for a job in one, GitHub names it in place of the branch, for pull requests too."
   type        = set(string)
   default     = []
 

@@ -40,6 +40,13 @@ resource "aws_vpc_endpoint" "interface" {
   private_dns_enabled = true
 
   tags = { Name = "${var.name}-${each.key}" }
+
+  lifecycle {
+    precondition {
+      condition     = var.dns_hostnames
+      error_message = "Interface endpoints answer under the service's own name, for which dns_hostnames must be true."
+    }
+  }
 }
 
 resource "aws_vpc_endpoint" "s3" {

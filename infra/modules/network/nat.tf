@@ -11,7 +11,8 @@ resource "aws_eip" "nat" {
 resource "aws_nat_gateway" "this" {
   for_each = local.nat
 
-  allocation_id = aws_eip.nat[each.key].allocation_id
+  # The id is the allocation's; 3.40 leaves the attribute allocation_id empty.
+  allocation_id = aws_eip.nat[each.key].id
   subnet_id     = aws_subnet.public[each.key].id
 
   tags = { Name = "${var.name}-${each.key}" }

@@ -31,6 +31,12 @@ variable "zones" {
   }
 }
 
+variable "dns_hostnames" {
+  description = "Whether machines get DNS names; EKS and interface endpoints need it. Provider 3.40 waits ten seconds for it."
+  type        = bool
+  default     = false
+}
+
 variable "nat" {
   description = "NAT gateways for private subnets: none, single (one for all zones) or zone (one in each zone)."
   type        = string

@@ -26,11 +26,12 @@ provider "aws" {
 module "network" {
   source = "../../../network"
 
-  name        = "example-eks"
-  cidr        = "10.93.0.0/16"
-  zones       = ["eu-central-1a", "eu-central-1b"]
-  nat         = "single"
-  s3_endpoint = true
+  name          = "example-eks"
+  cidr          = "10.93.0.0/16"
+  zones         = ["eu-central-1a", "eu-central-1b"]
+  dns_hostnames = true
+  nat           = "single"
+  s3_endpoint   = true
 }
 
 module "cluster" {

@@ -29,6 +29,7 @@ module "network" {
   name                = "example"
   cidr                = "10.90.0.0/16"
   zones               = ["eu-central-1a", "eu-central-1b"]
+  dns_hostnames       = true
   nat                 = "single"
   interface_endpoints = ["ecr.api", "ecr.dkr"]
   s3_endpoint         = true
