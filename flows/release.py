@@ -99,8 +99,10 @@ def _provision(story: Story, approved_by: str) -> None:
 
 def _smoke(story: Story) -> None:
     """Ask every URL; where one fails, the applications of this release go back to what they were."""
+    moved = story.deployed.applications if story.deployed else ()
+    images = [image for image in story.images if image.application in moved]
     try:
-        story.probes = smoke_applications(story.change, story.images)
+        story.probes = smoke_applications(story.change, images)
     except SmokeError as error:
-        put_back = undo(story.change, [image.application for image in story.images])
+        put_back = undo(story.change, [image.application for image in images])
         raise SmokeError(f"{error} {put_back}") from error
