@@ -11,15 +11,24 @@ locals {
   # Provider 3.40 reads no AWS_ENDPOINT_URL; later ones do, and call path style another name.
   sandbox_provider = <<-HCL
 
+    skip_get_ec2_platforms  = true
     skip_metadata_api_check = true
     s3_force_path_style     = true
 
     endpoints {
-      ec2 = "${local.endpoint}"
-      ecr = "${local.endpoint}"
-      iam = "${local.endpoint}"
-      s3  = "${local.endpoint}"
-      sts = "${local.endpoint}"
+      acm              = "${local.endpoint}"
+      cloudformation   = "${local.endpoint}"
+      cloudwatchevents = "${local.endpoint}"
+      cloudwatchlogs   = "${local.endpoint}"
+      ec2              = "${local.endpoint}"
+      ecr              = "${local.endpoint}"
+      eks              = "${local.endpoint}"
+      iam              = "${local.endpoint}"
+      kms              = "${local.endpoint}"
+      route53          = "${local.endpoint}"
+      s3               = "${local.endpoint}"
+      sqs              = "${local.endpoint}"
+      sts              = "${local.endpoint}"
     }
   HCL
 
