@@ -1,4 +1,4 @@
-# Nodes of a network that pull from one repository, S3 included.
+# Nodes of a network that pull from one repository.
 
 terraform {
   required_version = ">= 1.8"
