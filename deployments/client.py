@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -117,7 +118,8 @@ class PrefectApi:
         found = self._call(
             "GET", f"/deployments/name/{flow}/{deployment}", missing=f"the deployment {flow}/{deployment}"
         )
-        body = {"parameters": parameters, "idempotency_key": key, "state": {"type": "SCHEDULED"}}
+        # A key of its own where none is given: a request that is sent again must not start a second run.
+        body = {"parameters": parameters, "idempotency_key": key or uuid.uuid4().hex, "state": {"type": "SCHEDULED"}}
         return Run.model_validate(self._call("POST", f"/deployments/{found['id']}/create_flow_run", body))
 
     def find(self, key: str) -> Run | None:

@@ -22,6 +22,7 @@ from tasks.change import open_change, superseded_by
 from tasks.desired import removed_applications
 from tasks.lock import locked
 from tasks.records import write_record
+from tasks.removal import show_removed
 from tasks.story import Story
 
 
@@ -65,6 +66,8 @@ def release_change(change: Change, *, approved_by: str = "") -> ReleaseRecord | 
     story = Story(change, approved_by=approved_by)
     applications = affected_applications(change)
     story.removed = removed_applications(change)
+    if story.removed:
+        show_removed(change, story.removed)
     try:
         with story.stage("provision"):
             _provision(story, approved_by)

@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from deployments.client import PrefectApi, Run
+from sandbox.aws.client import client
+from sandbox.daemon import recorded
 from sandbox.git import git_environment
+from sandbox.lifecycle import up
 from sandbox.registry import Registry
 from sandbox.world import HOST, World
 from symphony.tool import run
@@ -281,6 +285,22 @@ def test_a_registry_that_is_down_fails_the_release_and_up_mends_it(platform: Pla
     assert platform.served() == greeting
 
 
+def test_an_aws_api_that_lost_its_memory_is_filled_again_by_up(platform: Platform) -> None:
+    world = platform.world
+    images = client(world, "ecr").describe_images(repositoryName="dev/hello")["imageDetails"]
+    psutil.Process(recorded(world)["aws"]).kill()
+    notes: list[str] = []
+    up(world, lambda event: notes.append(event.text) if event.state == "note" else None)
+    assert any("dev is provisioned again" in note for note in notes)
+    vpcs = client(world, "ec2").describe_vpcs(Filters=[{"Name": "is-default", "Values": ["false"]}])["Vpcs"]
+    assert len(vpcs) == 1
+    again = client(world, "ecr").describe_images(repositoryName="dev/hello")["imageDetails"]
+    assert {one["imageDigest"] for one in again} == {one["imageDigest"] for one in images}
+    greeting = f"Hello, number {next(_NUMBERS)}"
+    assert platform.released(platform.say(greeting)).succeeded
+    assert platform.served() == greeting
+
+
 def test_an_application_taken_out_of_the_list_is_pruned_and_comes_back(platform: Platform) -> None:
     other = '  second:\n    source: apps/second\n    chart: charts/second\n    repository: "{environment}/hello"\n'
     other += "    build_args:\n      BASE: symphony-base/python:3.11\n"
@@ -301,8 +321,12 @@ def test_an_application_taken_out_of_the_list_is_pruned_and_comes_back(platform:
     removed = platform.released(platform.push("without it", lambda copy: replace(copy / "symphony.yaml", other, "")))
     assert removed.succeeded, removed.message
     story = platform.api.artifact(removed.id, "release-dev")
+    shown = platform.api.artifact(removed.id, "removed-dev")
     assert story is not None
+    assert shown is not None
     assert "second" in story
+    for kind in ("Deployment", "Service", "Ingress"):
+        assert kind in shown
     deadline = time.monotonic() + 30
     while httpx.get(url, headers={"Host": "second.dev.localhost"}, timeout=5).status_code == httpx.codes.OK:
         assert time.monotonic() < deadline, "the removed application still answers"
