@@ -16,6 +16,7 @@ def run_name(verb: str) -> Callable[[], str]:
     def name() -> str:
         given = flow_run.parameters
         ref = str(given.get("commit", ""))
-        return f"{verb} → {given.get('environment', '?')} @ {ref[:7] if _COMMIT.match(ref) else ref}"
+        at = f" @ {ref[:7] if _COMMIT.match(ref) else ref}" if ref else ""
+        return f"{verb} → {given.get('environment', '?')}{at}"
 
     return name
