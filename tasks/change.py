@@ -33,9 +33,10 @@ def open_change(environment: str, ref: str = "main", *, since: str | None = None
         TransientError: The Git remote could not be reached.
     """
     here = load(Path(os.environ.get("SYMPHONY_CONFIG") or "symphony.yaml"))
-    mirror, commit = find_commit(here.git.remote, ref)
+    # Copies: Prefect draws a line from a task to each that takes its very result, and every task takes these.
+    mirror, commit = _copied(find_commit(here.git.remote, ref))
     with worktree(mirror, commit) as tree:
-        configuration = read_configuration(tree, environment)
+        configuration = read_configuration(tree, environment).model_copy(deep=True)
         last = last_succeeded(mirror, environment)
         base = resolve(mirror, since) if since else last.commit if last else None
         context = FlowRunContext.get()
@@ -96,3 +97,7 @@ def superseded_by(change: Change) -> Commit | None:
     if change.base and change.base != change.commit and is_ancestor(change.mirror, change.commit, change.base):
         return change.base
     return None
+
+
+def _copied(found: tuple[Path, Commit]) -> tuple[Path, Commit]:
+    return Path(str(found[0])), bytes(found[1], "ascii").decode()
