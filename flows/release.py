@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from prefect import flow, get_run_logger
@@ -15,7 +16,7 @@ from flows.provision import ProvisionError, provision_change
 from flows.smoke import smoke_applications
 from symphony.change import Change
 from symphony.config import Name
-from symphony.errors import SmokeError, SupersededError
+from symphony.errors import SmokeError, SupersededError, SymphonyError
 from symphony.models import ReleaseRecord
 from tasks.affected import affected_applications
 from tasks.change import open_change, superseded_by
@@ -83,12 +84,18 @@ def release_change(change: Change, *, approved_by: str = "") -> ReleaseRecord | 
                 _smoke(story)
     except BaseException as error:  # also a cancelled run's: whatever ended it, the record says so
         story.failed(error)
+        # A record that cannot be written is a failed task of its own; it must not hide why the release failed.
+        with contextlib.suppress(SymphonyError):
+            _keep(story)
         raise
-    finally:
-        if story.touched:
-            story.tell()
-            write_record(change.mirror, story.record())
+    _keep(story)
     return story.record()
+
+
+def _keep(story: Story) -> None:
+    """Leave the story with the run, and in Git."""
+    story.tell()
+    write_record(story.change.mirror, story.record())
 
 
 def _provision(story: Story, approved_by: str) -> None:

@@ -57,11 +57,6 @@ class Story:
         self._state = "superseded" if isinstance(error, SupersededError) else "failed"
         self._reason = str(error) or type(error).__name__
 
-    @property
-    def touched(self) -> bool:
-        """Whether there is anything to tell: something was affected, or a stage failed."""
-        return bool(self._reason or self.units or self.images or self.removed)
-
     def record(self) -> ReleaseRecord:
         """The release as Git keeps it."""
         return ReleaseRecord(

@@ -186,3 +186,17 @@ def test_the_approver_reaches_provision_and_the_record(delivery: Delivery, stage
     run(approved_by="Ada")
     assert stages.called[0] == "provision by Ada"
     assert kept(delivery)[0].approved_by == "Ada"
+
+
+def test_a_record_that_cannot_be_written_does_not_hide_why_the_release_failed(
+    delivery: Delivery, stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise SymphonyError("the remote is closed")
+
+    delivery.commit("apps/one/x", "1")
+    monkeypatch.setattr(module, "write_record", refuse)
+    stages.fails["build"] = SymphonyError("does not build")
+    assert "does not build" in str(run().message)
+    del stages.fails["build"]
+    assert "the remote is closed" in str(run().message)

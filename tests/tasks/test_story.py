@@ -65,11 +65,6 @@ def test_a_failure_without_words_is_a_failure_all_the_same() -> None:
     assert failing.record().state == "failed"
 
 
-def test_nothing_done_is_nothing_to_tell() -> None:
-    assert not story().touched
-    assert told().touched
-
-
 def test_a_record_survives_being_written_and_read() -> None:
     record = told().record()
     assert ReleaseRecord.model_validate_json(record.model_dump_json()) == record
