@@ -115,12 +115,14 @@ class PrefectApi:
             BadInputError: No such deployment, or the parameters do not fit its schema.
             SymphonyError: The server refuses or cannot be reached.
         """
-        found = self._call(
-            "GET", f"/deployments/name/{flow}/{deployment}", missing=f"the deployment {flow}/{deployment}"
-        )
+        body: dict[str, Any] = {"flows": {"name": {"any_": [flow]}}, "sort": "NAME_ASC", "limit": _PAGE}
+        known = {one["name"]: one["id"] for one in self._call("POST", "/deployments/filter", body)}
+        if deployment not in known:
+            there = ", ".join(f"{flow}/{name}" for name in known) or "none of that flow; run `symphony deploy-flows`"
+            raise BadInputError(f"Prefect at {self.url} has no deployment {flow}/{deployment}; there are: {there}.")
         # A key of its own where none is given: a request that is sent again must not start a second run.
         body = {"parameters": parameters, "idempotency_key": key or uuid.uuid4().hex, "state": {"type": "SCHEDULED"}}
-        return Run.model_validate(self._call("POST", f"/deployments/{found['id']}/create_flow_run", body))
+        return Run.model_validate(self._call("POST", f"/deployments/{known[deployment]}/create_flow_run", body))
 
     def find(self, key: str) -> Run | None:
         """The run that was started with an idempotency key."""
@@ -197,7 +199,7 @@ class PrefectApi:
             raise BadInputError(f"Prefect's API at {self.url} refuses the credentials; check PREFECT_API_AUTH_STRING.")
         if answer.status_code == httpx.codes.NOT_FOUND:
             raise BadInputError(
-                f"Prefect at {self.url} does not know {missing}; `symphony deploy-flows` puts deployments there."
+                f"Prefect at {self.url} does not know {missing}."
             )
         if answer.is_client_error:
             raise BadInputError(f"Prefect's API refuses {method} {path}: {answer.text[:500]}")

@@ -35,11 +35,12 @@ def test_a_run_is_started_with_its_key_and_the_credentials() -> None:
 
     def answer(request: httpx.Request) -> httpx.Response:
         seen.append(request)
-        return httpx.Response(200, json={"id": "d1"} if request.method == "GET" else run())
+        listing = request.url.path.endswith("deployments/filter")
+        return httpx.Response(200, json=[{"name": "dev", "id": "d1"}] if listing else run())
 
     started = api(answer).start("release", "dev", {"commit": "main"}, "key-1")
     assert started.id == "r1"
-    assert seen[0].url.path == "/api/deployments/name/release/dev"
+    assert seen[1].url.path == "/api/deployments/d1/create_flow_run"
     assert json.loads(seen[1].content)["idempotency_key"] == "key-1"
     assert seen[1].headers["authorization"].startswith("Basic ")
 
@@ -48,14 +49,37 @@ def test_a_run_is_started_with_its_key_and_the_credentials() -> None:
     ("status", "kind", "said"),
     [
         (401, BadInputError, "refuses the credentials"),
-        (404, BadInputError, "does not know the deployment release/nowhere"),
+        (404, BadInputError, "does not know the run r1"),
         (422, BadInputError, "refuses GET"),
         (500, SymphonyError, "failed on GET .* with status 500"),
     ],
 )
 def test_each_refusal_is_one_sentence(status: int, kind: type[Exception], said: str) -> None:
     with pytest.raises(kind, match=said):
-        api(lambda _: httpx.Response(status)).start("release", "nowhere", {})
+        api(lambda _: httpx.Response(status)).run("r1")
+
+
+def test_an_unknown_deployment_is_named_with_those_that_are_there() -> None:
+    there = api(lambda _: httpx.Response(200, json=[{"name": "dev", "id": "d1"}, {"name": "prod", "id": "d2"}]))
+    with pytest.raises(BadInputError, match="no deployment release/moon; there are: release/dev, release/prod"):
+        there.start("release", "moon", {})
+
+
+def test_a_start_that_is_sent_again_names_the_same_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PrefectApi._send.retry, "sleep", lambda _: None)  # type: ignore[attr-defined]  # noqa: SLF001
+    keys: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("filter"):
+            return httpx.Response(200, json=[{"name": "dev", "id": "d1"}])
+        keys.append(json.loads(request.content)["idempotency_key"])
+        if len(keys) == 1:
+            raise httpx.ReadTimeout("slow", request=request)
+        return httpx.Response(200, json=run())
+
+    api(answer).start("release", "dev", {})
+    assert len(keys) == 2
+    assert len(set(keys)) == 1
 
 
 def test_a_server_that_does_not_answer_is_asked_again_and_then_named(monkeypatch: pytest.MonkeyPatch) -> None:
