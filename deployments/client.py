@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from symphony.errors import BadInputError, SymphonyError
 _POLL_SECONDS = 0.25
 _RETRY_SECONDS = 30
 _PAGE = 200
+_INTRODUCTION = re.compile(r"^Flow run encountered an exception: (\w+: )?")
 FINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 
 
@@ -55,8 +57,8 @@ class Run(BaseModel):
 
     @property
     def message(self) -> str:
-        """What its last state says."""
-        return str((self.state or {}).get("message") or "")
+        """What its last state says, without Prefect's own introduction to an exception."""
+        return _INTRODUCTION.sub("", str((self.state or {}).get("message") or ""))
 
     @property
     def final(self) -> bool:
