@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
-_COMMENT = re.compile(r'("(?:\\.|[^"\\\n])*")|#[^\n]*|//[^\n]*|/\*.*?\*/', re.DOTALL)
-_BLOCK = re.compile(r"^[ \t]*terraform\s*\{", re.MULTILINE)
-_MODULE = re.compile(r'^[ \t]*module\s+"[^"]*"\s*\{', re.MULTILINE)
-_SOURCE = re.compile(r"^[ \t]*source\s*=\s*(.+?)\s*$", re.MULTILINE)
+from tasks import hcl
+
 _LITERAL = re.compile(r'^"((?:[^"\\$]|\\.|\$(?!\{))*)"$')
 _KNOWN = re.compile(r"\$\{\s*(get_repo_root|get_terragrunt_dir|get_original_terragrunt_dir)\(\)\s*\}")
 _LOCAL = ("./", "../", "/")
@@ -32,15 +30,37 @@ def module_folders(tree: Path, unit: Path, included: Iterable[Path]) -> tuple[st
     """
     folders: set[str] = set()
     for file in (unit / "terragrunt.hcl", *included):
-        for expression in _sources(file, _BLOCK):
-            known = _KNOWN.sub(lambda found: str(tree if found[1] == "get_repo_root" else unit), expression)
-            literal = _LITERAL.match(known)
-            if literal is None:
+        for _, body in hcl.blocks(hcl.read(file), "terraform"):
+            if not (expression := hcl.attributes(body).get("source")):
+                continue
+            source = literal(tree, unit, expression)
+            if source is None:
                 return None
-            if literal[1].startswith(_LOCAL):
-                # In `modules//network` the part after the double slash is the module.
-                _follow(tree, _within(unit, literal[1].replace("//", "/")), folders)
+            if folder := local_folder(unit, source):
+                _follow(tree, folder, folders)
     return tuple(sorted(folders))
+
+
+def literal(tree: Path, folder: Path, expression: str) -> str | None:
+    """The text of an expression that is a string, with the checkout's root and the file's folder known.
+
+    Args:
+        tree: The checkout's root.
+        folder: Folder of the file it stands in.
+        expression: As it is written.
+
+    Returns:
+        None where only Terragrunt could tell.
+    """
+    known = _KNOWN.sub(lambda found: str(tree if found[1] == "get_repo_root" else folder), expression)
+    found = _LITERAL.match(known)
+    return found[1] if found else None
+
+
+def local_folder(folder: Path, source: str) -> Path | None:
+    """The folder that a source in ``folder`` names; None where it is somewhere else, by an address."""
+    # In `modules//network` the part after the double slash is the module.
+    return Path(os.path.normpath(folder / source.replace("//", "/"))) if source.startswith(_LOCAL) else None
 
 
 def _follow(tree: Path, folder: Path, seen: set[str]) -> None:
@@ -51,33 +71,7 @@ def _follow(tree: Path, folder: Path, seen: set[str]) -> None:
         return
     seen.add(name)
     for file in sorted((*folder.glob("*.tf"), *folder.glob("*.tofu"))):
-        for expression in _sources(file, _MODULE):
-            literal = _LITERAL.match(expression)
-            if literal and literal[1].startswith(_LOCAL):
-                _follow(tree, _within(folder, literal[1].replace("//", "/")), seen)
-
-
-def _within(folder: Path, path: str) -> Path:
-    return Path(os.path.normpath(folder / path))
-
-
-def _sources(file: Path, block: re.Pattern[str]) -> Iterator[str]:
-    """The ``source`` expressions in a file's blocks of one kind."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except OSError:
-        return
-    text = _COMMENT.sub(lambda found: found[1] or "", text)
-    for start in block.finditer(text):
-        if found := _SOURCE.search(_body(text, start.end())):
-            yield found[1]
-
-
-def _body(text: str, start: int) -> str:
-    """A block's text up to the brace that closes it; braces within strings pair up, as templates do."""
-    depth = 1
-    for index in range(start, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[index], 0)
-        if depth == 0:
-            return text[start:index]
-    return text[start:]
+        for _, body in hcl.blocks(hcl.read(file), "module"):
+            found = _LITERAL.match(hcl.attributes(body).get("source", ""))
+            if found and (used := local_folder(folder, found[1])):
+                _follow(tree, used, seen)

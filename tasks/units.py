@@ -17,9 +17,12 @@ from tasks.diagnosis import complaint
 from tasks.live import Live
 from tasks.retry import ONCE
 from tasks.sources import module_folders
+from tasks.stacks import STACK, generate, origin
 
 _FIND = ("find", "--json", "--dag", "--dependencies", "--reading", "--include")
 _DOCUMENTS = (".md", ".txt")
+CONFIGURATIONS = ("terragrunt.hcl", "terragrunt.hcl.json")
+"""Names that make a folder a unit."""
 
 
 class Unit(Fact):
@@ -29,7 +32,8 @@ class Unit(Fact):
         path: Folder below the environment's folder; what people call the unit.
         dependencies: Paths of the units whose outputs or effects it needs, within the environment.
         reading: Files it reads or includes, relative to the checkout's root.
-        modules: Folders of its modules, relative to the checkout's root; None where only Terragrunt could tell.
+        modules: Folders of its modules, and of what a stack made it from, relative to the checkout's root; None where
+            only Terragrunt could tell.
     """
 
     path: str
@@ -40,7 +44,7 @@ class Unit(Fact):
 
 @task(name="find units", task_run_name="find units of {live.environment}", **ONCE)
 def find_units(live: Live) -> tuple[Unit, ...]:
-    """Ask Terragrunt for the environment's units.
+    """Ask Terragrunt for the environment's units, those of its stacks included, which are generated first.
 
     A unit that Terragrunt cannot parse is among them, without its dependencies; planning it tells what is wrong.
 
@@ -51,9 +55,9 @@ def find_units(live: Live) -> tuple[Unit, ...]:
         Units, each after those it depends on.
 
     Raises:
-        BadInputError: Terragrunt cannot read the folder, units depend on each other in a circle, or there is a stack,
-            which is not supported yet.
+        BadInputError: Terragrunt cannot read the folder, or units depend on each other in a circle.
     """
+    generate(live)
     said: list[str] = []
     try:
         found = live.terragrunt(*_FIND, limit=120, on_line=said.append).stdout
@@ -71,21 +75,19 @@ def parse_units(live: Live, found: str) -> tuple[Unit, ...]:
     """Units from what ``terragrunt find --json`` printed.
 
     Raises:
-        BadInputError: Units that depend on each other in a circle, or a stack.
+        BadInputError: Units that depend on each other in a circle.
         SymphonyError: The output is not what Terragrunt 1.x prints.
     """
     try:
         entries = json.loads(found or "[]")
-        stacks = [entry["path"] for entry in entries if entry["type"] == "stack"]
+        stacks = [entry for entry in entries if entry["type"] == "stack"]
         # A dependency elsewhere in the live folder is listed too, but is not this environment's to apply.
         own = [entry for entry in entries if entry["type"] == "unit" and not entry["path"].startswith("..")]
-        units = tuple(_unit(live, entry) for entry in own)
+        units = tuple(_unit(live, entry, stacks) for entry in own)
     except (KeyError, TypeError, ValueError) as error:
         raise SymphonyError(
             f"`terragrunt find` printed what Symphony cannot read ({error}); Terragrunt 1.x is needed."
         ) from error
-    if stacks:
-        raise BadInputError(f"The stack {stacks[0]!r} in {live.prefix} is not supported yet; write its units out.")
     return tuple(unit for layer in layers(units) for unit in layer)
 
 
@@ -145,16 +147,21 @@ def _in_a_circle(names: Iterable[str]) -> BadInputError:
     return BadInputError(f"Units depend on each other in a circle, among {among}; take one dependency out.")
 
 
-def _unit(live: Live, entry: dict[str, Any]) -> Unit:
+def _unit(live: Live, entry: dict[str, Any], stacks: Sequence[dict[str, Any]]) -> Unit:
     path = str(entry["path"])
     folder = live.folder / path
     included = tuple(entry.get("include", {}).values())
     reading = {_in_tree(live, name) for name in (*entry.get("reading", ()), *included)}
+    modules = module_folders(live.tree, folder, [live.tree / _in_tree(live, name) for name in included])
+    if made := origin(live, path, stacks):
+        reading |= set(made.reading)
+        unknown = modules is None or made.sources is None
+        modules = None if unknown else tuple(sorted({*(modules or ()), *(made.sources or ())}))
     return Unit(
         path=path,
         dependencies=tuple(name for name in entry.get("dependencies", ()) if not name.startswith("..")),
         reading=tuple(sorted(reading)),
-        modules=module_folders(live.tree, folder, [live.tree / _in_tree(live, name) for name in included]),
+        modules=modules,
     )
 
 
@@ -183,7 +190,7 @@ def _owner(live: Live, units: Sequence[Unit], path: str) -> str | None:
 
 def _belongs_to_nobody(live: Live, units: Sequence[Unit], gone: Collection[str], path: str) -> bool:
     """Whether a file of the live folder may serve any unit: Terragrunt does not list what ``file()`` reads."""
-    if not path.startswith(f"{live.root}/") or path.endswith(_DOCUMENTS):
+    if not path.startswith(f"{live.root}/") or path.endswith((*_DOCUMENTS, f"/{STACK}")):
         return False
     first = PurePosixPath(path).relative_to(live.root).parts[0]
     if first in live.environments and first != live.environment:

@@ -37,11 +37,6 @@ def test_units_are_read_with_dependencies_files_and_modules(units: tuple[Unit, .
     assert access.modules == ("infra/modules/access",)
 
 
-def test_a_stack_is_refused_by_name(live: Live) -> None:
-    with pytest.raises(BadInputError, match="stack 'all'"):
-        parse_units(live, '[{"type": "stack", "path": "all"}]')
-
-
 def test_a_unit_elsewhere_in_the_live_folder_is_not_this_environments(live: Live) -> None:
     found = (
         '[{"type": "unit", "path": "../shared/dns"}, {"type": "unit", "path": "a", "dependencies": ["../shared/dns"]}]'
