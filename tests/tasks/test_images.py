@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from docker.errors import APIError, ImageNotFound
@@ -17,6 +17,9 @@ from symphony.change import Change
 from symphony.config import Application, load
 from symphony.errors import BadInputError, SymphonyError, TransientError
 from tasks.images import bases_of, build_image, content_tag, source
+
+if TYPE_CHECKING:
+    from tests.conftest import Delivery
 
 ROOT = Path(__file__).parents[2]
 HELLO = Application(
@@ -147,3 +150,20 @@ def test_a_source_that_is_missing_or_leads_out_is_refused(tmp_path: Path) -> Non
     (tmp_path / "apps" / "hello" / "Dockerfile").write_text("FROM scratch")
     with source(replace(here, base="b" * 40), "hello") as folder:
         assert folder == tmp_path / "apps" / "hello"
+
+
+def test_a_source_in_another_repository_is_its_own_refs_folder(delivery: Delivery) -> None:
+    delivery.commit("services/one/Dockerfile", "FROM scratch\n")
+    application = delivery.change().configuration.applications["one"]
+    elsewhere = application.model_copy(update={"git": f"file://{delivery.remote}", "source": "services/one"})
+    here = delivery.change()
+    configuration = here.configuration.model_copy(update={"applications": {"one": elsewhere}})
+    with source(replace(here, configuration=configuration), "one") as folder:
+        assert (folder / "Dockerfile").read_text() == "FROM scratch\n"
+        assert not folder.is_relative_to(here.tree)
+    assert not folder.exists()
+    gone = configuration.model_copy(
+        update={"applications": {"one": elsewhere.model_copy(update={"ref": "no-such-branch"})}}
+    )
+    with pytest.raises(BadInputError, match="'no-such-branch'"), source(replace(here, configuration=gone), "one"):
+        pass

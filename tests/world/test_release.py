@@ -306,8 +306,8 @@ def test_an_application_taken_out_of_the_list_is_pruned_and_comes_back(platform:
     other += "    build_args:\n      BASE: symphony-base/python:3.11\n"
 
     def add(copy: Path) -> None:
-        shutil.copytree(copy / "apps/hello", copy / "apps/second")
-        shutil.copytree(copy / "charts/hello", copy / "charts/second")
+        for folder in ("apps", "charts"):
+            shutil.copytree(copy / folder / "hello", copy / folder / "second", dirs_exist_ok=True)
         replace(copy / "charts/second/Chart.yaml", "name: hello", "name: second")
         for values in (copy / "charts/second").glob("values*.yaml"):
             values.write_text(values.read_text().replace("hello.", "second."))
