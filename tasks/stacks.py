@@ -17,7 +17,8 @@ from tasks.sources import literal, local_folder
 STACK = "terragrunt.stack.hcl"
 _MANIFEST = ".terragrunt-stack-manifest"
 """Terragrunt leaves it in every folder that it generated."""
-_GENERATED = ".terragrunt-stack"
+GENERATED = ".terragrunt-stack"
+"""Folder below a stack that holds its units."""
 _CACHE = ".terragrunt-cache"
 
 
@@ -85,7 +86,7 @@ def origin(live: Live, unit: str, stacks: Iterable[dict[str, Any]]) -> Origin | 
 def _sources(live: Live, stack: PurePosixPath, below: PurePosixPath) -> Iterator[Path | None]:
     """Local source folders of the blocks of a stack that make what is at a path below it."""
     folder = live.folder / stack
-    inner = PurePosixPath(*below.parts[1:]) if below.parts[0] == _GENERATED else below
+    inner = PurePosixPath(*below.parts[1:]) if below.parts[0] == GENERATED else below
     text = hcl.read(folder / STACK)
     for kind in ("unit", "stack"):
         for _, body in hcl.blocks(text, kind):
