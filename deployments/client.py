@@ -200,9 +200,7 @@ class PrefectApi:
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             raise BadInputError(f"Prefect's API at {self.url} refuses the credentials; check PREFECT_API_AUTH_STRING.")
         if answer.status_code == httpx.codes.NOT_FOUND:
-            raise BadInputError(
-                f"Prefect at {self.url} does not know {missing}."
-            )
+            raise BadInputError(f"Prefect at {self.url} does not know {missing}.")
         if answer.is_client_error:
             raise BadInputError(f"Prefect's API refuses {method} {path}: {answer.text[:500]}")
         if answer.is_error:

@@ -101,7 +101,7 @@ def settings(world: World) -> dict[str, Any]:
                 # Argo CD takes an Ingress for Healthy once it has an address.
                 "ingressEndpoint": {"ip": HOST},
                 "allowEmptyServices": True,
-            }
+            },
         },
     }
 
