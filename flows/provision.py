@@ -22,6 +22,7 @@ from tasks import plan_report
 from tasks.artifacts import key_of, markdown, table
 from tasks.change import open_change
 from tasks.live import Live, live_of
+from tasks.policy import check_plan
 from tasks.terragrunt import apply_unit, bootstrap_state, plan_unit
 from tasks.units import Unit, affected, find_units, layers, removed
 
@@ -119,11 +120,14 @@ class SideBySide:
 def _layer(
     side_by_side: SideBySide, layer: Sequence[Unit], before: dict[str, UnitResult], *, may_apply: bool
 ) -> dict[str, UnitResult]:
-    """Plan a layer side by side, then apply what has changes."""
+    """Plan a layer side by side, check the plans against the policy, then apply what has changes and may be."""
     results = {unit.path: held for unit in layer if (held := _held_back(unit, before))}
     ready = [unit for unit in layer if unit.path not in results]
     plans = side_by_side.run(plan_unit, ready)
     results |= {unit.path: _planned(unit, plans[unit.path], may_apply=may_apply) for unit in ready}
+    drawn = [unit for unit in ready if results[unit.path].state == "planned"]
+    checks = side_by_side.run(check_plan, drawn)
+    results |= {unit.path: _checked(results[unit.path], checks[unit.path]) for unit in drawn}
     wanted = [unit for unit in ready if results[unit.path].state == "planned" and may_apply]
     applied = side_by_side.run(apply_unit, wanted)
     for unit in wanted:
@@ -147,6 +151,12 @@ def _planned(unit: Unit, outcome: UnitPlan | BaseException, *, may_apply: bool) 
         return UnitResult(unit=unit.path, state="unchanged", plan=outcome, seconds=outcome.seconds)
     reason = "" if may_apply else "The environment is protected and nobody has approved the plan."
     return UnitResult(unit=unit.path, state="planned", plan=outcome, reason=reason, seconds=outcome.seconds)
+
+
+def _checked(result: UnitResult, outcome: object) -> UnitResult:
+    if isinstance(outcome, BaseException):
+        return result.model_copy(update={"state": "failed", "reason": str(outcome)})
+    return result
 
 
 def _applied(result: UnitResult, outcome: float | BaseException) -> UnitResult:

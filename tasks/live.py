@@ -43,6 +43,7 @@ class Live:
         environment: Name of the environment, which is its folder's name too.
         environments: Names of all environments.
         variables: What points the tools at the environment's account; no secret is among them.
+        account: The AWS account that the environment is in.
     """
 
     tree: Path
@@ -50,6 +51,7 @@ class Live:
     environment: str
     environments: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
+    account: str = ""
 
     @property
     def folder(self) -> Path:
@@ -111,6 +113,7 @@ def live_of(change: Change) -> Live:
         environment=change.environment,
         environments=tuple(change.configuration.environments),
         variables=account_environment(change.target),
+        account=change.target.aws.account,
     )
     if not live.folder.is_dir():
         raise BadInputError(

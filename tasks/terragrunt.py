@@ -24,6 +24,8 @@ _PLAN = "symphony.tfplan"
 """The saved plan's name in the unit's working folder, which the run's checkout takes with it."""
 _MASKS = "symphony.masks.json"
 """Beside it: the texts in it that no log may show."""
+_SHOWN = "symphony.plan.json"
+"""Beside it too: the plan as JSON, which holds sensitive values in plain."""
 _LOCK = "-lock-timeout=20s"
 _NO_CHANGE, _CHANGE = 0, 2
 """Exit codes of ``plan -detailed-exitcode``."""
@@ -66,9 +68,8 @@ def plan_unit(live: Live, unit: Unit) -> UnitPlan:
         return UnitPlan(unit=unit.path, seconds=round(time.monotonic() - started, 3))
     folder = _working_folder(live, unit.path)
     shown = live.tofu("show", "-json", _PLAN, cwd=folder).stdout
-    masks = folder / _MASKS
-    masks.touch(mode=0o600)
-    masks.write_text(json.dumps(sorted(sensitive_values(unit.path, shown))), encoding="utf-8")
+    _keep(folder / _MASKS, json.dumps(sorted(sensitive_values(unit.path, shown))))
+    _keep(folder / _SHOWN, shown)
     plan = read_plan(unit.path, shown, printed, time.monotonic() - started)
     counts = ", ".join(f"{plan.count(action)} to {action}" for action in ACTIONS)
     _log(f"{unit.path}: {counts}; outputs that change: {', '.join(plan.outputs) or 'none'}.")
@@ -95,6 +96,15 @@ def apply_unit(live: Live, unit: Unit) -> float:
     secrets = frozenset(json.loads(masks.read_text(encoding="utf-8")))
     _run(live, unit.path, "apply", "apply", "-no-color", _LOCK, _PLAN, secrets=secrets, log=True)
     return round(time.monotonic() - started, 3)
+
+
+def shown_plan(live: Live, unit: Unit) -> Path:
+    """The JSON of the unit's saved plan; sensitive values are in it.
+
+    Raises:
+        SymphonyError: There is no saved plan.
+    """
+    return _working_folder(live, unit.path) / _SHOWN
 
 
 @task(name="read outputs", task_run_name="read outputs of {unit.path}", **TRANSIENT)
@@ -152,6 +162,12 @@ def _working_folder(live: Live, unit: str) -> Path:
         if (place / _PLAN).is_file():
             return place
     raise SymphonyError(f"The saved plan of unit {unit} is gone from its working folder; start the run again.")
+
+
+def _keep(file: Path, text: str) -> None:
+    """Write what nobody else may read."""
+    file.touch(mode=0o600)
+    file.write_text(text, encoding="utf-8")
 
 
 def _log(line: str) -> None:
