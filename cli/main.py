@@ -39,6 +39,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("logs", "cli.sandbox", "Show the last log lines of a part."),
     Entry("deploy-flows", "cli.flows", "Put the deployments of prefect.yaml onto a Prefect server."),
     Entry("release", "cli.release", "Bring a commit live in an environment and follow it."),
+    Entry("plan", "cli.plan", "Show what a commit would change in the infrastructure."),
     Entry("toolchain", "cli.toolchain", "List, build, export and import the pinned tools."),
 )
 
