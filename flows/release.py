@@ -6,13 +6,14 @@ import contextlib
 from typing import Any
 
 from prefect import flow, get_run_logger
+from prefect.exceptions import Pause
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.build import build_images
 from flows.deploy import deploy_images, undo
 from flows.names import run_name
-from flows.provision import ProvisionError, provision_change
+from flows.provision import ApprovalHours, ProvisionError, provision_change
 from flows.smoke import smoke_applications
 from symphony.change import Change
 from symphony.config import Name
@@ -28,7 +29,7 @@ from tasks.story import Story
 
 
 @flow(name="release", flow_run_name=run_name("release"), task_runner=ThreadPoolTaskRunner(max_workers=8))  # type: ignore[arg-type]
-def release(environment: Name, commit: str = "main", approved_by: str = "") -> Any:
+def release(environment: Name, commit: str = "main", approved_by: str = "", approval_hours: ApprovalHours = 24) -> Any:
     """Bring a commit live: provision what it needs, build its images, deploy them, and ask every URL.
 
     Only what changed since the environment's last release that succeeded is touched.
@@ -36,13 +37,15 @@ def release(environment: Name, commit: str = "main", approved_by: str = "") -> A
     Args:
         environment: Environment of symphony.yaml to release to.
         commit: Branch, tag or commit id to release.
-        approved_by: Who approves the changes to a protected environment's infrastructure; not needed elsewhere.
+        approved_by: Who approves the changes to a protected environment's infrastructure beforehand; without it the
+            run waits for a person's answer to each layer of plans.
+        approval_hours: How long it waits for an answer.
     """
     with open_change(environment, commit) as change:
         if newer := superseded_by(change):
             return Completed(name="Superseded", message=f"{environment} has the newer commit {newer[:12]} already.")
         try:
-            record = release_change(change, approved_by=approved_by)
+            record = release_change(change, approved_by=approved_by, approval_hours=approval_hours)
         except SupersededError as error:
             return Completed(name="Superseded", message=str(error))
         if record is None:
@@ -50,12 +53,13 @@ def release(environment: Name, commit: str = "main", approved_by: str = "") -> A
         return Completed(message=f"{change.commit[:12]} is live in {environment} after {record.seconds:.1f} s.")
 
 
-def release_change(change: Change, *, approved_by: str = "") -> ReleaseRecord | None:
+def release_change(change: Change, *, approved_by: str = "", approval_hours: float = 24) -> ReleaseRecord | None:
     """Take a change through all stages and record what became of it.
 
     Args:
         change: The commit being released.
-        approved_by: Who approves changes to a protected environment.
+        approved_by: Who approves changes to a protected environment beforehand.
+        approval_hours: How long to wait for a person's approval.
 
     Returns:
         The release's record; None where nothing was affected.
@@ -71,7 +75,7 @@ def release_change(change: Change, *, approved_by: str = "") -> ReleaseRecord | 
         show_removed(change, story.removed)
     try:
         with story.stage("provision"):
-            _provision(story, approved_by)
+            _provision(story, approved_by, approval_hours)
         if not (story.units or applications or story.removed):
             get_run_logger().info("Nothing affected since %s: no unit, no application.", (change.base or "")[:12])
             return None
@@ -82,6 +86,9 @@ def release_change(change: Change, *, approved_by: str = "") -> ReleaseRecord | 
                 story.deployed = deploy_images(change, story.images, story.removed)
             with story.stage("smoke"):
                 _smoke(story)
+    except Pause:
+        # Suspended until a person has decided: resumed, the run begins at its top, and tells its story then.
+        raise
     except BaseException as error:  # also a cancelled run's: whatever ended it, the record says so
         story.failed(error)
         # A record that cannot be written is a failed task of its own; it must not hide why the release failed.
@@ -98,10 +105,10 @@ def _keep(story: Story) -> None:
     write_record(story.change.mirror, story.record())
 
 
-def _provision(story: Story, approved_by: str) -> None:
+def _provision(story: Story, approved_by: str, approval_hours: float) -> None:
     """Provision, and keep what was applied also where a unit failed."""
     try:
-        story.units = provision_change(story.change, approved_by=approved_by)
+        story.units = provision_change(story.change, approved_by=approved_by, approval_hours=approval_hours)
     except ProvisionError as error:
         story.units = error.results
         raise

@@ -16,6 +16,10 @@ class TransientError(SymphonyError):
     """What failed can pass by itself (throttling, a reset connection, a busy lock, a 5xx), so a task may retry it."""
 
 
+class StalePlanError(SymphonyError):
+    """A saved plan was not applied, since the state has moved after it; nothing has been changed by it."""
+
+
 class SupersededError(SymphonyError):
     """The environment has a newer commit already, and an older one never overtakes it; nothing has been changed.
 

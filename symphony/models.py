@@ -65,6 +65,8 @@ class UnitPlan(Fact):
         outputs: Names of the outputs that change.
         text: The plan as tofu prints it, sensitive values masked by tofu itself.
         seconds: Wall time of the plan.
+        hash: SHA-256 of its canonical changes, which an approval is bound to; empty where nothing would change.
+        provisional: Made with mock outputs, or with outputs that will change: shown, and never applied.
     """
 
     unit: str
@@ -72,6 +74,8 @@ class UnitPlan(Fact):
     outputs: tuple[str, ...] = ()
     text: str = ""
     seconds: float = 0.0
+    hash: str = ""
+    provisional: bool = False
 
     def count(self, action: Action) -> int:
         """How many resources the plan does this to."""
@@ -83,6 +87,26 @@ class UnitPlan(Fact):
         return not self.changes and not self.outputs
 
 
+class Approval(Fact):
+    """What a person decided about plans of a protected environment.
+
+    Attributes:
+        approver: Who, as they wrote it in the form.
+        decision: What.
+        reason: Why, as they wrote it.
+        at: When the run took the decision up, UTC, ISO 8601.
+        commit: Commit that was planned.
+        plans: Hash of each unit's plan that was shown.
+    """
+
+    approver: str
+    decision: Literal["approve", "refuse"]
+    reason: str = ""
+    at: str
+    commit: Commit
+    plans: dict[str, str]
+
+
 class UnitResult(Fact):
     """What became of a unit in a run."""
 
@@ -91,6 +115,7 @@ class UnitResult(Fact):
     plan: UnitPlan | None = None
     reason: str = ""
     seconds: float = 0.0
+    approval: Approval | None = None
 
 
 class Desired(Fact):
@@ -181,6 +206,7 @@ class ReleaseRecord(Fact):
     seconds: float
     stages: dict[str, float] = Field(default_factory=dict, description="Seconds of each stage that was entered.")
     approved_by: str = ""
+    approvals: tuple[Approval, ...] = Field(default=(), description="What people decided about the units' plans.")
     removed: tuple[str, ...] = ()
     units: tuple[UnitResult, ...] = ()
     images: tuple[Image, ...] = ()

@@ -7,6 +7,7 @@ import re
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.context import get_run_context
 from prefect.exceptions import MissingContextError
+from prefect.settings import PREFECT_UI_URL
 
 _LIMIT = 200_000
 """Characters of Markdown; the UI renders more only slowly."""
@@ -44,12 +45,19 @@ def table(key: str, title: str, rows: list[dict[str, object]], description: str 
         create_table_artifact(table=rows, key=key, description=text, _sync=True)  # type: ignore[call-arg]
 
 
-def markdown(key: str, text: str, description: str = "") -> None:
-    """Leave a Markdown page with the run, cut at 200,000 characters; outside a run there is nobody to leave it for."""
-    if _in_run():
-        if len(text) > _LIMIT:
-            text = f"{text[:_LIMIT]}\n\n… cut here: the page has {len(text):,} characters."
-        create_markdown_artifact(markdown=text, key=key, description=description or None, _sync=True)  # type: ignore[call-arg]
+def markdown(key: str, text: str, description: str = "") -> str:
+    """Leave a Markdown page with the run, cut at 200,000 characters; outside a run there is nobody to leave it for.
+
+    Returns:
+        Address of the page in Prefect's UI; empty outside a run, and where the UI's address is not known.
+    """
+    if not _in_run():
+        return ""
+    if len(text) > _LIMIT:
+        text = f"{text[:_LIMIT]}\n\n… cut here: the page has {len(text):,} characters."
+    made = create_markdown_artifact(markdown=text, key=key, description=description or None, _sync=True)  # type: ignore[call-arg]
+    ui = PREFECT_UI_URL.value()
+    return f"{ui.rstrip('/')}/artifacts/artifact/{made}" if ui else ""
 
 
 def _in_run() -> bool:

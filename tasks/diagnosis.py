@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from symphony.errors import SymphonyError, TransientError
+from symphony.errors import StalePlanError, SymphonyError, TransientError
 
 _LENGTH = 1200
 _BOX = re.compile(r"^[╷│╵]\s?")
@@ -44,7 +44,7 @@ def diagnose(doing: str, unit: str, lines: Sequence[str]) -> SymphonyError:
     if "Error acquiring the state lock" in said:
         return TransientError(f"The {doing} of unit {unit} waits for a lock: {_lock(lines)}")
     if "Saved plan is stale" in said:
-        return SymphonyError(
+        return StalePlanError(
             f"The {doing} of unit {unit} was refused: its state has moved since the plan; start the run again."
         )
     if "Account ID not allowed" in said:
@@ -101,5 +101,5 @@ def _lock(lines: Sequence[str]) -> str:
     return (
         f"{held.get('Who', 'somebody')} holds it since {held.get('Created', 'an unknown time')} "
         f"({held.get('Operation', 'unknown operation')}, lock {held['ID']}). Start the run again when that has ended; "
-        f"if its process is dead, free the lock with `terragrunt force-unlock {held['ID']}` in the unit's folder."
+        f"if its process is dead, `symphony unlock` shows the lock and frees it."
     )

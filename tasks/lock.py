@@ -1,4 +1,4 @@
-"""The one lock of an environment and application, across deploy, promote, rollback and watch."""
+"""The locks that keep runs from each other's work: one an application, one a Terragrunt unit, in each environment."""
 
 from __future__ import annotations
 
@@ -6,20 +6,27 @@ import contextlib
 from collections.abc import Collection, Iterator
 from contextvars import ContextVar
 
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
+from prefect.exceptions import MissingContextError
+from prefect.logging import get_run_logger
 
 from symphony.errors import SymphonyError
-from symphony.limits import deploy_limit
+from symphony.limits import deploy_limit, unit_limit
+from tasks.holder import Holder, holder_of
 
 _SECONDS = 1800
-"""How long a deploy waits for another of the same application; above any deploy's own time limit."""
+"""How long a run waits for another one; above any deploy's own time limit."""
+_SOON = 3
+"""How long it waits before it says for whom."""
+_LEASE = 60
+"""Seconds after which the slot of a process that died is free again; Prefect takes no shorter lease."""
+_PAGE = 200
 _held: ContextVar[frozenset[str]] = ContextVar("held", default=frozenset())
 
 
-@contextlib.contextmanager
-def locked(environment: str, applications: Collection[str]) -> Iterator[None]:
+def locked(environment: str, applications: Collection[str]) -> contextlib.AbstractContextManager[None]:
     """Hold the locks of applications in an environment; what this run holds already is not taken twice.
 
     A release holds them from its deploy to the end of its smoke tests, so that nobody moves in between.
@@ -31,8 +38,26 @@ def locked(environment: str, applications: Collection[str]) -> Iterator[None]:
     Raises:
         SymphonyError: Somebody else held one for too long.
     """
+    return _holding({deploy_limit(environment, name) for name in applications})
+
+
+def locked_units(environment: str, units: Collection[str]) -> contextlib.AbstractContextManager[None]:
+    """Hold the locks of Terragrunt units, so that between a plan and its apply nobody moves them.
+
+    Args:
+        environment: The environment.
+        units: Paths; all are taken at once, so that two runs cannot wait for each other.
+
+    Raises:
+        SymphonyError: Somebody else held one for too long; the sentence names them.
+    """
+    return _holding({unit_limit(environment, path) for path in units})
+
+
+@contextlib.contextmanager
+def _holding(names: Collection[str]) -> Iterator[None]:
     held = _held.get()
-    wanted = sorted({deploy_limit(environment, name) for name in applications} - held)
+    wanted = sorted(set(names) - held)
     if not wanted:
         yield
         return
@@ -44,17 +69,19 @@ def locked(environment: str, applications: Collection[str]) -> Iterator[None]:
 
 
 def _take(stack: contextlib.ExitStack, wanted: list[str]) -> None:
+    # Prefect takes those limits that exist and passes over the others in silence, also with `strict`.
+    _make_missing(wanted)
     try:
         try:
-            stack.enter_context(concurrency(wanted, occupy=1, timeout_seconds=_SECONDS, strict=True))
-        except ConcurrencySlotAcquisitionError:
-            # An application that this commit is the first to name has no limit yet.
-            _make_missing(wanted)
-            stack.enter_context(concurrency(wanted, occupy=1, timeout_seconds=_SECONDS, strict=True))
+            _acquire(stack, wanted, _SOON)
+        except TimeoutError:
+            _say(f"Waiting for {_told(_busy(wanted))}.")
+            _acquire(stack, wanted, _SECONDS)
     except TimeoutError as error:
         raise SymphonyError(
-            f"Another run holds {' or '.join(wanted)} for more than {_SECONDS // 60} minutes; look at that run in "
-            "Prefect, then start this one again."
+            f"Another run holds {' or '.join(wanted)} for more than {_SECONDS // 60} minutes: {_told(_busy(wanted))}. "
+            "Look at that run in Prefect, then start this one again; `symphony unlock` frees the lock of a unit whose "
+            "run is dead."
         ) from error
     except ConcurrencySlotAcquisitionError as error:
         raise SymphonyError(
@@ -62,7 +89,45 @@ def _take(stack: contextlib.ExitStack, wanted: list[str]) -> None:
         ) from error
 
 
-def _make_missing(names: list[str]) -> None:
+def _acquire(stack: contextlib.ExitStack, wanted: list[str], seconds: float) -> None:
+    stack.enter_context(
+        concurrency(
+            wanted,
+            occupy=1,
+            timeout_seconds=seconds,
+            lease_duration=_LEASE,
+            strict=True,
+            # A lease lost to a server that was away cuts nothing off: half an apply is worse, and a lock in S3 and
+            # Argo CD's own order are beneath.
+            raise_on_lease_renewal_failure=False,
+        )
+    )
+
+
+def _make_missing(names: Collection[str]) -> None:
     with get_client(sync_client=True) as client:
-        for name in names:
+        for name in sorted(set(names) - _existing(client)):
             client.upsert_global_concurrency_limit_by_name(name, limit=1)
+
+
+def _existing(client: SyncPrefectClient) -> set[str]:
+    found: set[str] = set()
+    while True:
+        page = client.read_global_concurrency_limits(limit=_PAGE, offset=len(found))
+        found |= {limit.name for limit in page}
+        if len(page) < _PAGE:
+            return found
+
+
+def _busy(names: list[str]) -> list[Holder]:
+    with get_client(sync_client=True) as client:
+        return [holder for name in names if (holder := holder_of(client, name)) is not None]
+
+
+def _told(holders: list[Holder]) -> str:
+    return ", ".join(dict.fromkeys(str(holder) for holder in holders)) or "a run that has just ended"
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(MissingContextError):
+        get_run_logger().info(text)

@@ -9,6 +9,7 @@ from typing import Any
 
 from symphony.errors import SymphonyError
 from symphony.models import Action, ResourceChange, UnitPlan
+from tasks.plan_hash import canonical_hash
 
 _ACTIONS: dict[tuple[str, ...], Action] = {
     ("create",): "add",
@@ -54,6 +55,7 @@ def read_plan(unit: str, shown: str, printed: str, seconds: float) -> UnitPlan:
         outputs=tuple(sorted(outputs)),
         text=mask(_essence(printed), sensitive_values(unit, shown)),
         seconds=round(seconds, 3),
+        hash=canonical_hash(plan),
     )
 
 

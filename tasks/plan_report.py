@@ -6,7 +6,7 @@ import html
 from collections import Counter
 from collections.abc import Sequence
 
-from symphony.models import ACTIONS, UnitPlan, UnitResult
+from symphony.models import ACTIONS, Approval, UnitPlan, UnitResult
 from tasks.artifacts import escape
 
 _PAGE = 180_000
@@ -19,7 +19,7 @@ def rows(results: Sequence[UnitResult]) -> list[dict[str, object]]:
     return [
         {
             "unit": result.unit,
-            "state": result.state,
+            "state": _state(result),
             **{action: result.plan.count(action) if result.plan else "" for action in ACTIONS},
             "seconds": round(result.seconds, 1),
             "reason": result.reason,
@@ -28,21 +28,32 @@ def rows(results: Sequence[UnitResult]) -> list[dict[str, object]]:
     ]
 
 
-def summary(results: Sequence[UnitResult], unaffected: int, removed: Sequence[str]) -> str:
-    """The run in a few sentences: how many units ended how, and what it left alone."""
-    states = Counter(result.state for result in results)
+def summary(results: Sequence[UnitResult], unaffected: int, removed: Sequence[str], go_on: str = "") -> str:
+    """The run in a few sentences: how many units ended how, what is applied and what not, and how to go on.
+
+    Args:
+        results: What became of each affected unit.
+        unaffected: How many units were left alone.
+        removed: Units that are no longer in the tree.
+        go_on: The command that applies what is not applied.
+    """
+    states = Counter(_state(result) for result in results)
     told = ", ".join(f"{count} {state}" for state, count in states.items()) or "No unit is affected"
     lines = [f"{told}; {unaffected} not affected." if unaffected else f"{told}."]
+    if missing := [result.unit for result in results if result.state not in ("applied", "unchanged")]:
+        applied = ", ".join(result.unit for result in results if result.state == "applied") or "nothing"
+        lines.append(f"Applied: {applied}. Not applied: {', '.join(missing)}.")
+        lines.append(f"To go on: {go_on}" if go_on else "")
     if removed:
         names = ", ".join(removed)
         lines.append(
             f"No longer in the tree, and not destroyed: {names}. What they made still exists; to destroy it, bring the "
             f"unit back and run `terragrunt destroy` in its folder."
         )
-    return "\n\n".join(lines)
+    return "\n\n".join(line for line in lines if line)
 
 
-def page(title: str, results: Sequence[UnitResult], unaffected: int, removed: Sequence[str]) -> str:
+def page(title: str, results: Sequence[UnitResult], unaffected: int, removed: Sequence[str], go_on: str = "") -> str:
     """The run as Markdown: the summary first, then each unit folded, its whole plan within, cut to a readable size.
 
     Args:
@@ -50,8 +61,10 @@ def page(title: str, results: Sequence[UnitResult], unaffected: int, removed: Se
         results: What became of each affected unit.
         unaffected: How many units were left alone.
         removed: Units that are no longer in the tree.
+        go_on: The command that applies what is not applied.
     """
-    parts = [f"## {escape(title)}", escape(summary(results, unaffected, removed))]
+    told = summary(results, unaffected, removed, go_on).split("\n\n")
+    parts = [f"## {escape(title)}", *(escape(line) for line in told)]
     room = _PAGE
     for result in results:
         part = _fold(result)
@@ -68,11 +81,22 @@ def _fold(result: UnitResult) -> str:
     inside: list[str] = []
     if result.reason:
         inside.append(f"<p>{_html(result.reason)}</p>")
+    if result.approval:
+        inside.append(f"<p>{_html(_approved(result.approval))}</p>")
     if result.plan and not result.plan.empty:
         inside += [_resources(result.plan), _text(result.plan)]
     if not inside:
         return f"- {escape(head)}"
     return f"<details><summary>{_html(head)}</summary>{''.join(inside)}</details>"
+
+
+def _approved(approval: Approval) -> str:
+    word = "Approved" if approval.decision == "approve" else "Refused"
+    return f"{word} by {approval.approver} at {approval.at}{f': {approval.reason}' if approval.reason else '.'}"
+
+
+def _state(result: UnitResult) -> str:
+    return f"{result.state}, provisional" if result.plan and result.plan.provisional else result.state
 
 
 def _html(text: str) -> str:
@@ -82,9 +106,9 @@ def _html(text: str) -> str:
 def _headline(result: UnitResult) -> str:
     plan = result.plan
     if plan is None or plan.empty:
-        return f"{result.unit}: {result.state}"
+        return f"{result.unit}: {_state(result)}"
     counts = [f"{count} to {action}" for action in ACTIONS if (count := plan.count(action))]
-    return f"{result.unit}: {result.state}, {', '.join(counts) or 'outputs only'}"
+    return f"{result.unit}: {_state(result)}, {', '.join(counts) or 'outputs only'}"
 
 
 def _resources(plan: UnitPlan) -> str:

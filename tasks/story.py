@@ -10,7 +10,7 @@ from typing import Literal
 
 from symphony.change import Change
 from symphony.errors import SupersededError
-from symphony.models import Deployed, Image, Probe, ReleaseRecord, UnitPlan, UnitResult
+from symphony.models import Approval, Deployed, Image, Probe, ReleaseRecord, UnitPlan, UnitResult
 from tasks.artifacts import escape, fence, key_of, markdown
 
 
@@ -70,6 +70,7 @@ class Story:
             seconds=self._seconds,
             stages=self._stages,
             approved_by=self._approved_by,
+            approvals=approvals(self.units),
             removed=self.removed,
             units=self.units,
             images=self.images,
@@ -80,6 +81,12 @@ class Story:
     def tell(self) -> None:
         """Leave the story with the run, as a page that a person reads from top to bottom."""
         markdown(key_of("release", self.change.environment), page(self.record(), self.change.target.argocd.url))
+
+
+def approvals(units: tuple[UnitResult, ...]) -> tuple[Approval, ...]:
+    """What people decided about the plans of units, each decision once."""
+    found = {approval.model_dump_json(): approval for unit in units if (approval := unit.approval)}
+    return tuple(found.values())
 
 
 def page(record: ReleaseRecord, argocd: str) -> str:
@@ -109,7 +116,12 @@ Row = tuple[str, str, str]
 def rows(record: ReleaseRecord) -> list[Row]:
     """The story's table in plain text, in the order of the stages."""
     units = [("unit", unit.unit, unit.state + _counts(unit.plan)) for unit in record.units]
-    return [*units, *_images(record), *_rollout(record), *_urls(record)]
+    decided = {"approve": "approved", "refuse": "refused"}
+    asked = [
+        ("approval", ", ".join(one.plans), f"{decided[one.decision]} by {one.approver} {one.reason}".strip())
+        for one in record.approvals
+    ]
+    return [*asked, *units, *_images(record), *_rollout(record), *_urls(record)]
 
 
 def _counts(plan: UnitPlan | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from symphony.models import ACTIONS, UnitPlan
 from tasks.diagnosis import diagnose
 from tasks.live import Live
 from tasks.plan import read_plan, sensitive_values
+from tasks.provisional import mocks_allowed
 from tasks.retry import TRANSIENT
 from tasks.units import Unit
 
@@ -61,7 +63,88 @@ def plan_unit(live: Live, unit: Unit) -> UnitPlan:
         TransientError: AWS was throttling or out of reach, or another run holds the unit's lock.
         SymphonyError: tofu could not plan it; the sentence holds its reason.
     """
+    return _plan(live, unit)
+
+
+@task(name="plan provisionally", task_run_name="plan {unit.path} provisionally", **TRANSIENT)
+def plan_provisionally(live: Live, unit: Unit) -> UnitPlan:
+    """Plan a unit whose dependencies are not applied, with mock outputs for what they lack; nothing is saved.
+
+    Args:
+        live: The environment's live folder, in a checkout of the run's own.
+        unit: The unit.
+
+    Returns:
+        The plan, marked as provisional.
+
+    Raises:
+        TransientError: AWS was throttling or out of reach, or another run holds the unit's lock.
+        SymphonyError: tofu could not plan it, as where the unit has no mocks.
+    """
+    with mocks_allowed(live.folder / unit.path):
+        plan = _plan(live, unit)
+    if not plan.empty:
+        # What is empty cannot be applied; its JSON stays, for the policy.
+        plan_files(live, unit)[0].write_bytes(b"")
+    return plan.model_copy(update={"provisional": True})
+
+
+@task(name="apply unit", task_run_name="apply {unit.path}", **TRANSIENT)
+def apply_unit(live: Live, unit: Unit, plan: UnitPlan) -> float:
+    """Apply the plan that `plan_unit` saved, and nothing else.
+
+    Args:
+        live: The environment's live folder.
+        unit: The unit.
+        plan: What that plan changes.
+
+    Returns:
+        Seconds it took.
+
+    Raises:
+        TransientError: AWS was out of reach or another run holds the unit's lock, and nothing has been changed.
+        StalePlanError: The state has moved since the plan.
+        SymphonyError: tofu stopped; the sentence says why, and whether a part of it is done. Or the plan is
+            provisional.
+    """
+    if plan.provisional:
+        raise SymphonyError(f"The plan of unit {unit.path} is provisional and is never applied; plan it anew.")
     started = time.monotonic()
+    saved, masks = plan_files(live, unit)
+    secrets = frozenset(json.loads(masks.read_text(encoding="utf-8")))
+    _run(live, unit.path, "apply", "apply", "-no-color", _LOCK, str(saved), secrets=secrets, log=True)
+    return round(time.monotonic() - started, 3)
+
+
+def plan_files(live: Live, unit: Unit) -> tuple[Path, Path]:
+    """The unit's saved plan, and the texts in it that no log may show, as a JSON list.
+
+    Raises:
+        SymphonyError: There is none.
+    """
+    folder = _working_folder(live, unit.path)
+    return folder / _PLAN, folder / _MASKS
+
+
+def restore(live: Live, unit: Unit, plan: bytes, masks: str) -> None:
+    """Put a saved plan back into a checkout, for `apply_unit` to find."""
+    for name, content in ((_PLAN, plan), (_MASKS, masks.encode())):
+        file = live.folder / unit.path / name
+        file.touch(mode=0o600)
+        file.write_bytes(content)
+
+
+def discard(live: Live, unit: Unit) -> None:
+    """Remove a unit's saved plan, where there is one."""
+    with contextlib.suppress(SymphonyError):
+        while True:
+            for file in plan_files(live, unit):
+                file.unlink(missing_ok=True)
+
+
+def _plan(live: Live, unit: Unit) -> UnitPlan:
+    started = time.monotonic()
+    discard(live, unit)
     args = ("plan", "-no-color", _LOCK, "-compact-warnings", "-detailed-exitcode", f"-out={_PLAN}")
     code, printed = _run(live, unit.path, "plan", *args, ok=(_NO_CHANGE, _CHANGE))
     if code == _NO_CHANGE:
@@ -74,28 +157,6 @@ def plan_unit(live: Live, unit: Unit) -> UnitPlan:
     counts = ", ".join(f"{plan.count(action)} to {action}" for action in ACTIONS)
     _log(f"{unit.path}: {counts}; outputs that change: {', '.join(plan.outputs) or 'none'}.")
     return plan
-
-
-@task(name="apply unit", task_run_name="apply {unit.path}", **TRANSIENT)
-def apply_unit(live: Live, unit: Unit) -> float:
-    """Apply the plan that `plan_unit` saved, and nothing else.
-
-    Args:
-        live: The environment's live folder.
-        unit: The unit.
-
-    Returns:
-        Seconds it took.
-
-    Raises:
-        TransientError: AWS was out of reach or another run holds the unit's lock, and nothing has been changed.
-        SymphonyError: tofu stopped; the sentence says why, and whether a part of it is done.
-    """
-    started = time.monotonic()
-    masks = _working_folder(live, unit.path) / _MASKS
-    secrets = frozenset(json.loads(masks.read_text(encoding="utf-8")))
-    _run(live, unit.path, "apply", "apply", "-no-color", _LOCK, _PLAN, secrets=secrets, log=True)
-    return round(time.monotonic() - started, 3)
 
 
 def shown_plan(live: Live, unit: Unit) -> Path:

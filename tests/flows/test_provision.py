@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.context import FlowRunContext
 from prefect.task_runners import ThreadPoolTaskRunner
 
+import flows.layer
 import flows.provision
 from flows.provision import ProvisionError, provision_change
 from symphony.change import Change
 from symphony.config import load
-from symphony.errors import BadInputError, SymphonyError
+from symphony.errors import BadInputError, StalePlanError, SymphonyError
 from symphony.models import ResourceChange, UnitPlan, UnitResult
 from tasks.live import Live
 from tasks.units import Unit
@@ -42,6 +44,11 @@ class Account:
     unchanged: set[str] = field(default_factory=set)
     plan_fails: set[str] = field(default_factory=set)
     apply_fails: set[str] = field(default_factory=set)
+    no_mocks: set[str] = field(default_factory=set)
+    denied: set[str] = field(default_factory=set)
+    stale: dict[str, list[str]] = field(default_factory=dict)
+    """Hash of the plan that is drawn anew each time a unit's plan turns out to be stale."""
+    hashes: dict[str, str] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
     most: int = 0
     _running: int = 0
@@ -68,10 +75,25 @@ class Account:
             raise SymphonyError(f"The plan of unit {unit.path} failed: no such argument.")
         if unit.path in self.unchanged:
             return UnitPlan(unit=unit.path)
-        return UnitPlan(unit=unit.path, changes=(ResourceChange(address="a.b", action="add"),))
+        hash_ = self.hashes.get(unit.path, "1")
+        return UnitPlan(unit=unit.path, changes=(ResourceChange(address="a.b", action="add"),), hash=hash_)
 
-    def apply(self, live: Live, unit: Unit) -> float:
+    def plan_provisionally(self, live: Live, unit: Unit) -> UnitPlan:
+        if unit.path in self.no_mocks:
+            raise SymphonyError(f"The plan of unit {unit.path} failed: no outputs.")
+        return self.plan(live, unit).model_copy(update={"provisional": True})
+
+    def check(self, live: Live, unit: Unit) -> None:
         del live
+        if unit.path in self.denied:
+            raise SymphonyError(f"The policy denies the plan of unit {unit.path}.")
+
+    def apply(self, live: Live, unit: Unit, plan: UnitPlan) -> float:
+        del live
+        assert not plan.provisional
+        if waiting := self.stale.get(unit.path):
+            self.hashes[unit.path] = waiting.pop(0)
+            raise StalePlanError("stale")
         self.done.append(f"apply {unit.path}")
         if unit.path in self.apply_fails:
             raise SymphonyError(f"The apply of unit {unit.path} stopped half-way: quota.")
@@ -128,8 +150,8 @@ def provisioning(prefect: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (tmp_path / "symphony.yaml").write_text((ROOT / "symphony.yaml").read_text())
     account = Account()
 
-    def stand_in(name: str, run_name: str, function: Callable[..., Any]) -> None:
-        monkeypatch.setattr(flows.provision, name, task(name=name, task_run_name=run_name)(function))
+    def stand_in(name: str, run_name: str, function: Callable[..., Any], module: Any = flows.layer) -> None:
+        monkeypatch.setattr(module, name, task(name=name, task_run_name=run_name)(function))
 
     def bootstrap(live: Live, unit: Unit) -> None:
         account.bootstrap(live, unit)
@@ -137,11 +159,19 @@ def provisioning(prefect: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     def plan(live: Live, unit: Unit) -> UnitPlan:
         return account.plan(live, unit)
 
-    def apply(live: Live, unit: Unit) -> float:
-        return account.apply(live, unit)
+    def plan_provisionally(live: Live, unit: Unit) -> UnitPlan:
+        return account.plan_provisionally(live, unit)
+
+    def check(live: Live, unit: Unit) -> None:
+        account.check(live, unit)
+
+    def apply(live: Live, unit: Unit, plan: UnitPlan) -> float:
+        return account.apply(live, unit, plan)
 
     monkeypatch.setattr(flows.provision, "find_units", account.find_units)
-    stand_in("bootstrap_state", "bootstrap", bootstrap)
+    stand_in("bootstrap_state", "bootstrap", bootstrap, flows.provision)
+    stand_in("plan_provisionally", "plan {unit.path} provisionally", plan_provisionally)
+    stand_in("check_plan", "check {unit.path}", check)
     stand_in("plan_unit", "plan {unit.path}", plan)
     stand_in("apply_unit", "apply {unit.path}", apply)
     return Provisioning(account, tmp_path)
@@ -254,3 +284,84 @@ def test_an_environment_without_a_folder_is_told(provisioning: Provisioning) -> 
     error = provisioning.outcome(provisioning.change("staging"))
     assert isinstance(error, BadInputError)
     assert "has no folder infra/live/staging" in str(error)
+
+
+def test_plan_only_applies_nothing_and_marks_what_rests_on_unapplied_changes(provisioning: Provisioning) -> None:
+    results = provisioning.run(plan_only=True)
+    assert set(states(results).values()) == {"planned"}
+    assert not [step for step in provisioning.account.done if step.startswith("apply")]
+    provisional = {unit for unit, result in results.items() if result.plan and result.plan.provisional}
+    assert provisional == {"left", "right", "top"}
+    assert "may differ" in results["left"].reason
+
+
+def test_plan_only_plans_for_real_what_rests_on_nothing_that_changes(provisioning: Provisioning) -> None:
+    provisioning.account.unchanged = {"bottom"}
+    results = provisioning.run(plan_only=True)
+    assert [unit for unit, result in results.items() if result.plan and result.plan.provisional] == ["top"]
+
+
+def test_plan_only_says_which_unit_cannot_be_planned_before_another_is_applied(provisioning: Provisioning) -> None:
+    provisioning.account.no_mocks = {"left"}
+    results = provisioning.run(plan_only=True)
+    assert states(results)["left"] == states(results)["top"] == "held back"
+    assert "depends on bottom, which is not applied yet" in results["left"].reason
+    assert results["right"].state == "planned"
+
+
+def test_plan_only_needs_no_approval_and_fails_where_a_plan_does(provisioning: Provisioning) -> None:
+    assert states(provisioning.run(provisioning.change("prod"), plan_only=True))["alone"] == "planned"
+    provisioning.account.plan_fails = {"alone"}
+    assert isinstance(provisioning.outcome(plan_only=True), ProvisionError)
+
+
+def test_a_plan_that_the_policy_denies_is_not_applied(provisioning: Provisioning) -> None:
+    provisioning.account.denied = {"bottom"}
+    error = provisioning.outcome()
+    assert isinstance(error, ProvisionError)
+    assert "The policy denies the plan of unit bottom" in str(error)
+    assert "apply bottom" not in provisioning.account.done
+    assert "apply alone" in provisioning.account.done
+
+
+@pytest.mark.parametrize(("new", "told"), [("1", "the same changes"), ("2", "other changes than before")])
+def test_a_stale_plan_is_made_anew_and_applied(provisioning: Provisioning, new: str, told: str) -> None:
+    provisioning.account.stale = {"alone": [new]}
+    result = provisioning.run()["alone"]
+    assert result.state == "applied"
+    assert told in result.reason
+    assert provisioning.account.done.count("plan alone") == 2
+
+
+def test_a_plan_that_is_stale_again_and_again_fails(provisioning: Provisioning) -> None:
+    provisioning.account.stale = {"alone": ["1"] * 9}
+    error = provisioning.outcome()
+    assert isinstance(error, ProvisionError)
+    assert states(error.results)["alone"] == "failed"
+    assert provisioning.account.done.count("plan alone") == 3
+
+
+def test_a_unit_is_locked_from_its_plan_to_its_apply(
+    provisioning: Provisioning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[list[str]] = []
+
+    @contextlib.contextmanager
+    def locked_units(environment: str, units: Sequence[str]) -> Iterator[None]:
+        before = len(provisioning.account.done)
+        yield
+        held.append([environment, *sorted(units), *sorted(provisioning.account.done[before:])])
+
+    monkeypatch.setattr(flows.layer, "locked_units", locked_units)
+    provisioning.run()
+    assert held[-1] == ["dev", "top", "apply top", "plan top"]
+    assert held[0] == ["dev", "alone", "bottom", "apply alone", "apply bottom", "plan alone", "plan bottom"]
+
+
+def test_the_summary_says_what_is_applied_what_not_and_how_to_go_on(provisioning: Provisioning) -> None:
+    provisioning.account.apply_fails = {"left"}
+    error = provisioning.outcome()
+    assert isinstance(error, ProvisionError)
+    told = flows.provision.plan_report.summary(error.results, 0, (), "symphony release cccccccccccc --env dev")
+    assert "Applied: bottom, alone, right. Not applied: left, top." in told
+    assert "To go on: symphony release cccccccccccc --env dev" in told

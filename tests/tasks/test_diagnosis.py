@@ -24,7 +24,11 @@ def lines(name: str) -> list[str]:
         ("halfway", False, ["stopped half-way", "NoSuchEntity", "stays and is in the state"]),
         ("no-bucket", False, ["S3 bucket does not exist"]),
         ("no-outputs", False, ["is a dependency of", "detected no outputs"]),
-        ("locked", True, ["root@somewhere holds it since 2026-11-25 07:00:00", "force-unlock 8a5f3c0e-1111"]),
+        (
+            "locked",
+            True,
+            ["root@somewhere holds it since 2026-11-25 07:00:00", "lock 8a5f3c0e-1111", "symphony unlock"],
+        ),
         ("refused", True, ["connection refused"]),
     ],
 )

@@ -10,14 +10,22 @@ from typing import Any
 import pytest
 
 import tasks.terragrunt
-from symphony.errors import BadInputError, SymphonyError, TransientError
+from symphony.errors import BadInputError, StalePlanError, SymphonyError, TransientError
+from symphony.models import UnitPlan
 from tasks.live import Live
-from tasks.terragrunt import apply_unit, bootstrap_state, plan_unit, unit_outputs
+from tasks.terragrunt import apply_unit, bootstrap_state, plan_provisionally, plan_unit, restore, unit_outputs
 from tasks.units import Unit, find_units
 
 SAMPLES = Path(__file__).parent / "samples"
 UNIT = Unit(path="network")
 WORKING = Path(".terragrunt-cache") / "a" / "b"
+
+WITH_MOCKS = """\
+dependency "network" {
+  mock_outputs_allowed_terraform_commands = ["validate"]
+  mock_outputs = { vpc_id = "vpc-0" }
+}
+"""
 
 # Writes down how it was called, then answers as `answers.json` says for its first argument.
 PROGRAM = """\
@@ -26,7 +34,9 @@ from pathlib import Path
 
 here = Path(__file__).parent
 with (here / "calls").open("a") as calls:
-    call = {"argv": [Path(sys.argv[0]).name, *sys.argv[1:]], "cwd": os.getcwd(), "env": dict(os.environ)}
+    hcl = Path("terragrunt.hcl").read_text() if Path("terragrunt.hcl").exists() else ""
+    call = {"hcl": hcl, "argv": [Path(sys.argv[0]).name, *sys.argv[1:]], "cwd": os.getcwd()}
+    call["env"] = dict(os.environ)
     calls.write(json.dumps(call) + "\\n")
 answer = json.loads((here / "answers.json").read_text())[sys.argv[1]]
 print(answer.get("out", ""), end="")
@@ -115,10 +125,9 @@ def test_an_apply_takes_the_saved_plan_and_its_log_shows_no_secret(
         show={"out": (SAMPLES / "plan.json").read_text()},
         apply={"out": "aws_iam_user.u: Creating...\nthe provider repeats topsecretvalue\n"},
     )
-    plan_unit.fn(live, UNIT)
-    assert apply_unit.fn(live, UNIT) > 0
+    assert apply_unit.fn(live, UNIT, plan_unit.fn(live, UNIT)) > 0
     assert tools.calls[-1]["argv"][1] == "apply"
-    assert tools.calls[-1]["argv"][-1] == "symphony.tfplan"
+    assert tools.calls[-1]["argv"][-1] == str(live.folder / "network" / WORKING / "symphony.tfplan")
     assert "aws_iam_user.u: Creating..." in said
     assert "topsecretvalue" not in "".join(said)
 
@@ -126,7 +135,40 @@ def test_an_apply_takes_the_saved_plan_and_its_log_shows_no_secret(
 def test_an_apply_without_its_saved_plan_is_refused(tools: Tools, live: Live) -> None:
     tools.answer(apply={})
     with pytest.raises(SymphonyError, match="saved plan of unit network is gone"):
-        apply_unit.fn(live, UNIT)
+        apply_unit.fn(live, UNIT, UnitPlan(unit="network"))
+
+
+def test_a_provisional_plan_may_use_mocks_and_is_never_applied(tools: Tools, live: Live) -> None:
+    file = live.folder / "network" / "terragrunt.hcl"
+    file.write_text(WITH_MOCKS)
+    printed, shown = (SAMPLES / "plan.txt").read_text(), (SAMPLES / "plan.json").read_text()
+    tools.answer(plan={"out": printed, "code": 2}, show={"out": shown}, apply={})
+    plan = plan_provisionally.fn(live, UNIT)
+    assert plan.provisional
+    assert 'commands = ["validate", "plan"]' in tools.calls[0]["hcl"]
+    assert 'strategy_with_state = "shallow"' in tools.calls[0]["hcl"]
+    assert file.read_text() == WITH_MOCKS
+    assert {file.read_bytes() for file in live.folder.glob("**/symphony.tfplan")} == {b""}
+    with pytest.raises(SymphonyError, match="provisional and is never applied"):
+        apply_unit.fn(live, UNIT, plan)
+
+
+def test_a_plan_that_was_put_back_is_the_one_applied_until_the_unit_is_planned_anew(tools: Tools, live: Live) -> None:
+    tools.answer(plan={"out": "", "code": 2}, show={"out": (SAMPLES / "plan.json").read_text()}, apply={})
+    restore(live, UNIT, b"saved", '["hidden"]')
+    apply_unit.fn(live, UNIT, UnitPlan(unit="network"))
+    put_back = live.folder / "network" / "symphony.tfplan"
+    assert tools.calls[-1]["argv"][-1] == str(put_back)
+    assert stat.S_IMODE(put_back.stat().st_mode) == 0o600
+    apply_unit.fn(live, UNIT, plan_unit.fn(live, UNIT))
+    assert tools.calls[-1]["argv"][-1] == str(live.folder / "network" / WORKING / "symphony.tfplan")
+
+
+def test_a_stale_plan_is_told_apart(tools: Tools, live: Live) -> None:
+    restore(live, UNIT, b"saved", "[]")
+    tools.answer(apply={"err": "Error: Saved plan is stale\n", "code": 1})
+    with pytest.raises(StalePlanError, match="state has moved since the plan"):
+        apply_unit.fn(live, UNIT, UnitPlan(unit="network"))
 
 
 def test_a_busy_lock_is_transient(tools: Tools, live: Live) -> None:

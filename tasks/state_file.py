@@ -1,0 +1,107 @@
+"""Where a unit's state is, and the lock file that tofu keeps beside it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from symphony.config import Environment
+from symphony.errors import SymphonyError, ToolError
+from symphony.models import Fact
+from tasks import aws
+from tasks.diagnosis import complaint
+from tasks.live import Live
+
+_MISSING = {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}
+
+
+class StateFile(Fact):
+    """A unit's state in S3."""
+
+    bucket: str
+    key: str
+
+
+class StateLock(Fact):
+    """What tofu wrote into a lock file: who holds the state, since when, and for what."""
+
+    identity: str
+    who: str
+    created: str
+    operation: str
+
+    def __str__(self) -> str:
+        """The lock as a part of a sentence."""
+        return f"{self.who} since {self.created} for {self.operation} (lock {self.identity})"
+
+
+def state_file(live: Live, unit: str) -> StateFile:
+    """Ask Terragrunt where a unit's state is; nobody's outputs are needed for it.
+
+    Args:
+        live: The environment's live folder.
+        unit: The unit's path.
+
+    Raises:
+        SymphonyError: Terragrunt cannot read the unit, or its state is not in S3.
+    """
+    said: list[str] = []
+    try:
+        shown = live.terragrunt("render", "--format=json", unit=unit, limit=120, on_line=said.append).stdout
+        config = json.loads(shown)["remote_state"]["config"]
+        return StateFile(bucket=config["bucket"], key=config["key"])
+    except ToolError as error:
+        raise SymphonyError(f"Terragrunt cannot read unit {unit}: {complaint(said)}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise SymphonyError(f"Unit {unit} keeps its state not in S3 (no {error}); Symphony needs it there.") from error
+
+
+def read_lock(target: Environment, state: StateFile) -> StateLock | None:
+    """The lock file beside a state; None where nobody holds it.
+
+    Args:
+        target: The environment.
+        state: The unit's state.
+
+    Raises:
+        TransientError: S3 was throttling or out of reach.
+        SymphonyError: S3 refused.
+    """
+    try:
+        answer = aws.client(target, "s3").get_object(Bucket=state.bucket, Key=f"{state.key}.tflock")
+        found: dict[str, Any] = json.loads(answer["Body"].read())
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") in _MISSING:
+            return None
+        raise aws.told(error, f"reading the lock of s3://{state.bucket}/{state.key}") from error
+    except BotoCoreError as error:
+        raise aws.told(error, f"reading the lock of s3://{state.bucket}/{state.key}") from error
+    return StateLock(
+        identity=str(found.get("ID", "")),
+        who=str(found.get("Who", "somebody")),
+        created=str(found.get("Created", "an unknown time")),
+        operation=str(found.get("Operation", "an unknown operation")),
+    )
+
+
+def remove_lock(target: Environment, state: StateFile, lock: StateLock) -> None:
+    """Remove the lock file that was shown, and no other.
+
+    Args:
+        target: The environment.
+        state: The unit's state.
+        lock: What `read_lock` found.
+
+    Raises:
+        SymphonyError: Somebody else holds the state by now, or S3 refused.
+        TransientError: S3 was throttling or out of reach.
+    """
+    now = read_lock(target, state)
+    if now != lock:
+        raise SymphonyError(f"The lock has changed meanwhile: {now or 'nobody holds it'}. Look again.")
+    try:
+        aws.client(target, "s3").delete_object(Bucket=state.bucket, Key=f"{state.key}.tflock")
+    except (BotoCoreError, ClientError) as error:
+        raise aws.told(error, f"removing the lock of s3://{state.bucket}/{state.key}") from error
