@@ -13,6 +13,7 @@ from tasks.aws import account_environment
 
 _PATIENCE = 300.0
 """Seconds that tofu gets to finish the resource at hand when it is cut off, so that the state knows of it."""
+_POLICIES = "policies"
 _QUIET = {
     "TG_TF_PATH": "tofu",
     "TG_NON_INTERACTIVE": "true",
@@ -44,6 +45,7 @@ class Live:
         environments: Names of all environments.
         variables: What points the tools at the environment's account; no secret is among them.
         account: The AWS account that the environment is in.
+        policies: Folder of the policy, beside the live folder: the released commit's, also where the tree is another.
     """
 
     tree: Path
@@ -52,6 +54,7 @@ class Live:
     environments: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     account: str = ""
+    policies: Path | None = None
 
     @property
     def folder(self) -> Path:
@@ -107,13 +110,15 @@ def live_of(change: Change) -> Live:
     Raises:
         BadInputError: The commit has no folder for the environment.
     """
+    tree = change.tree.resolve()
     live = Live(
-        tree=change.tree.resolve(),
+        tree=tree,
         root=change.configuration.infrastructure.live,
         environment=change.environment,
         environments=tuple(change.configuration.environments),
         variables=account_environment(change.target),
         account=change.target.aws.account,
+        policies=(tree / change.configuration.infrastructure.live).with_name(_POLICIES),
     )
     if not live.folder.is_dir():
         raise BadInputError(

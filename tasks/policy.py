@@ -25,8 +25,6 @@ from tasks.retry import ONCE
 from tasks.terragrunt import shown_plan
 from tasks.units import Unit
 
-_FOLDER = "policies"
-"""Beside the live folder, so ``infra/policies`` where that is ``infra/live``."""
 _EXCEPTIONS = "exceptions.yaml"
 _DENIED = 1
 """Exit code of ``conftest test`` where something is denied, and also where it fails itself."""
@@ -112,23 +110,18 @@ def check_plan(live: Live, unit: Unit) -> tuple[Denial, ...]:
         BadInputError: The exceptions cannot be read, or conftest is not installed.
         SymphonyError: The policy itself is broken.
     """
-    folder = policies_of(live)
-    if not folder.is_dir():
+    folder = live.policies
+    if folder is None or not folder.is_dir():
         return ()
     shown = shown_plan(live, unit)
     secrets = sensitive_values(unit.path, shown.read_text(encoding="utf-8"))
-    facts = {"run": _facts(live, unit, read_exceptions(folder / _EXCEPTIONS))}
+    facts = {"run": _facts(live, unit, folder)}
     denied, excepted = _told(unit, _ask(unit, folder, shown, facts, secrets), secrets)
     for denial in excepted:
         _log(f"Let through by an exception: {denial}")
     if denied:
         raise PolicyError(unit.path, denied)
     return excepted
-
-
-def policies_of(live: Live) -> Path:
-    """Folder of the policy in a checkout; not there where it has none."""
-    return (live.tree / live.root).parent / _FOLDER
 
 
 def read_exceptions(file: Path) -> tuple[PolicyException, ...]:
@@ -151,9 +144,11 @@ def read_exceptions(file: Path) -> tuple[PolicyException, ...]:
         ) from error
 
 
-def _facts(live: Live, unit: Unit, exceptions: Sequence[PolicyException]) -> dict[str, Any]:
+def _facts(live: Live, unit: Unit, policies: Path) -> dict[str, Any]:
     """What rules know besides the plan: ``data.run`` in Rego."""
-    folder = live.tree / live.root
+    exceptions = read_exceptions(policies / _EXCEPTIONS)
+    # A removed unit is planned in an older tree; which units there are is told by the policy's own.
+    folder = policies.with_name(Path(live.root).name)
     known = {item.unit for item in exceptions if any((folder / item.unit).glob("terragrunt*.hcl"))}
     return {
         "account": live.account,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import stat
 import sys
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,14 @@ def live(tmp_path: Path) -> Live:
     (folder / "terragrunt.hcl").touch()
     (folder / "symphony.tfplan").touch()
     (folder / "symphony.plan.json").write_text(json.dumps(PLAN))
-    return Live(tree=tree, root="infra/live", environment="dev", environments=("dev", "prod"), account="123456789012")
+    return Live(
+        tree=tree,
+        root="infra/live",
+        environment="dev",
+        environments=("dev", "prod"),
+        account="123456789012",
+        policies=tree / "infra" / "policies",
+    )
 
 
 def found(message: str = "It is open.", address: str = "aws_x.this") -> dict[str, Any]:
@@ -126,6 +134,20 @@ def test_a_unit_that_only_an_exception_names_is_not_known(conftest: Conftest, li
     (live.tree / "infra" / "policies" / "exceptions.yaml").write_text(text)
     check_plan.fn(live, UNIT)
     assert conftest.calls[0]["data"]["run"]["units"] == ["dev/network"]
+
+
+def test_a_removed_unit_is_judged_by_the_released_commit(conftest: Conftest, live: Live, tmp_path: Path) -> None:
+    """Its plan is made in the tree of an older commit; policy, exceptions and units are those of the released one."""
+    conftest.say()
+    released = tmp_path / "released" / "infra"
+    (released / "policies").mkdir(parents=True)
+    (released / "policies" / "exceptions.yaml").write_text(EXCEPTION.replace("dev/network", "dev/new"))
+    (released / "live" / "dev" / "new").mkdir(parents=True)
+    (released / "live" / "dev" / "new" / "terragrunt.hcl").touch()
+    check_plan.fn(replace(live, policies=released / "policies"), UNIT)
+    (call,) = conftest.calls
+    assert str(released / "policies") in call["argv"]
+    assert call["data"]["run"]["units"] == ["dev/network", "dev/new"]
 
 
 def test_a_denial_names_unit_resource_rule_and_fix(conftest: Conftest, live: Live) -> None:
