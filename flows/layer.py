@@ -65,6 +65,8 @@ class Layers:
         earlier: What this run had done before it was suspended.
         show: Leaves what is known so far with the run, and gives the page's address.
         results: What became of each unit so far.
+        plan: Task that plans a unit.
+        provisional: Task that plans one whose dependencies are not applied.
     """
 
     change: Change
@@ -76,6 +78,8 @@ class Layers:
     earlier: Mapping[str, UnitResult] = field(default_factory=dict)
     show: Callable[[Sequence[UnitResult]], str] = lambda _: ""
     results: dict[str, UnitResult] = field(default_factory=dict)
+    plan: Task[..., UnitPlan] = field(default_factory=lambda: plan_unit)
+    provisional: Task[..., UnitPlan] = field(default_factory=lambda: plan_provisionally)
 
     def take(self, layer: Sequence[Unit]) -> None:
         """Bring a layer's units to what the commit says, or plan them alone."""
@@ -110,7 +114,7 @@ class Layers:
 
     def _plan(self, units: Sequence[Unit], *, provisional: bool = False) -> None:
         """Plan units side by side, and check what they would change against the policy."""
-        plans = self.tasks.run(plan_provisionally if provisional else plan_unit, units)
+        plans = self.tasks.run(self.provisional if provisional else self.plan, units)
         for unit in units:
             self.results[unit.path] = self._planned(unit, plans[unit.path])
         drawn = [unit for unit in units if self._state(unit) == "planned" and not self._plan_of(unit).empty]

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from flows.layer import Layers, SideBySide
 from flows.names import run_name
+from flows.removed_units import check_destroyable, destroy_units, tell_removed
 from symphony.change import Change
 from symphony.config import Name
 from symphony.errors import SymphonyError
@@ -20,12 +21,13 @@ from tasks import plan_report
 from tasks.approval import can_ask
 from tasks.artifacts import key_of, markdown, table
 from tasks.change import open_change
-from tasks.live import live_of
+from tasks.live import Live, live_of
 from tasks.mocks import refuse_mocks
 from tasks.saved_plan import Shelf, read_progress, remove_plans
 from tasks.state_file import state_file
 from tasks.terragrunt import bootstrap_state
-from tasks.units import affected, find_units, layers, removed
+from tasks.unit_removal import UnitRemoval, open_unit_removal
+from tasks.units import Unit, affected, find_units, layers
 
 ApprovalHours = Annotated[float, Field(gt=0, le=30 * 24)]
 """How long a run waits for a person; its saved plans are kept a little longer than the longest."""
@@ -53,6 +55,7 @@ def provision(  # noqa: PLR0913, PLR0917 - the fields of the run form
     since: str | None = None,
     plan_only: bool = False,  # noqa: FBT001, FBT002 - a checkbox of the run form
     approval_hours: ApprovalHours = 24,
+    destroy_removed: bool = False,  # noqa: FBT001, FBT002 - a checkbox of the run form
 ) -> tuple[UnitResult, ...]:
     """Plan and apply the infrastructure that changed since the environment's last release.
 
@@ -65,6 +68,7 @@ def provision(  # noqa: PLR0913, PLR0917 - the fields of the run form
         since: Branch, tag or commit id to compare with, instead of the environment's last release that succeeded.
         plan_only: Only show what would change; what depends on an unapplied change is planned provisionally.
         approval_hours: How long the run waits for an answer.
+        destroy_removed: Destroy what units made that are no longer in the tree, or at another place in it.
     """
     with open_change(environment, commit, since=since) as change:
         return provision_change(
@@ -73,16 +77,18 @@ def provision(  # noqa: PLR0913, PLR0917 - the fields of the run form
             approved_by=approved_by,
             plan_only=plan_only,
             approval_hours=approval_hours,
+            destroy=destroy_removed,
         )
 
 
-def provision_change(
+def provision_change(  # noqa: PLR0913 - the choices of one run
     change: Change,
     *,
     everything: bool = False,
     approved_by: str = "",
     plan_only: bool = False,
     approval_hours: float = 24,
+    destroy: bool = False,
 ) -> tuple[UnitResult, ...]:
     """Bring the units that a change touches to what its commit says.
 
@@ -95,6 +101,7 @@ def provision_change(
         approved_by: Who approved changes to a protected environment beforehand.
         plan_only: Apply nothing.
         approval_hours: How long to wait for a person's approval.
+        destroy: Destroy the units that are no longer in the tree, after all else is applied.
 
     Returns:
         What became of each affected unit, in the order of the layers.
@@ -108,37 +115,50 @@ def provision_change(
     units = find_units(live)
     whole = everything or change.changed is None
     chosen = units if whole else affected(live, units, change.changed or ())
-    gone = removed(live, units, change.changed or ())
-    if not chosen:
-        _report(change, (), len(units), gone)
-        return ()
-    refuse_mocks(live, units)
-    # The first unit depends on no other, so that this reads nobody's outputs.
-    bootstrap_state(live, units[0])
-    must_ask = change.target.protected and not approved_by.strip() and not plan_only
-    shelf = Shelf(change, state_file(live, units[0].path).bucket) if must_ask and can_ask() else None
-    unaffected = len(units) - len(chosen)
-    taken = Layers(
-        change,
-        SideBySide(live, change.configuration.infrastructure.parallelism),
-        plan_only=plan_only,
-        must_ask=must_ask,
-        approval_hours=approval_hours,
-        shelf=shelf,
-        earlier=read_progress(shelf) if shelf else {},
-        show=lambda so_far: _report(change, so_far, unaffected, gone),
-    )
-    for layer in layers(chosen):
-        taken.take(layer)
-    if shelf:
-        remove_plans(shelf)
-    results = tuple(taken.results.values())
-    _report(change, results, unaffected, gone)
-    if not plan_only:
-        _raise_for(change, results)
-    else:
-        _raise_for(change, [result for result in results if result.state == "failed"])
-    return results
+    with open_unit_removal(change, live, units) as gone:
+        if destroy:
+            check_destroyable(gone)
+        left = [] if destroy else tell_removed(gone)
+        unaffected = len(units) - len(chosen)
+        if not chosen and not (destroy and gone.units):
+            _report(change, left, unaffected, gone.names)
+            return tuple(left)
+        refuse_mocks(live, units)
+        if chosen:
+            # The first unit depends on no other, so that this reads nobody's outputs.
+            bootstrap_state(live, units[0])
+        must_ask = change.target.protected and not approved_by.strip() and not plan_only
+        shelf = Shelf(change, _bucket(live, units, gone)) if must_ask and can_ask() else None
+        names = () if destroy else gone.names
+        parallelism = change.configuration.infrastructure.parallelism
+        taken = Layers(
+            change,
+            SideBySide(live, parallelism),
+            plan_only=plan_only,
+            must_ask=must_ask,
+            approval_hours=approval_hours,
+            shelf=shelf,
+            earlier=read_progress(shelf) if shelf else {},
+            show=lambda so_far: _report(change, so_far, unaffected, names),
+        )
+        for layer in layers(chosen):
+            taken.take(layer)
+        if destroy:
+            destroy_units(taken, gone, parallelism)
+        if shelf:
+            remove_plans(shelf)
+        results = (*taken.results.values(), *left)
+        _report(change, results, unaffected, names)
+        if not plan_only:
+            _raise_for(change, results)
+        else:
+            _raise_for(change, [result for result in results if result.state == "failed"])
+        return results
+
+
+def _bucket(live: Live, units: Sequence[Unit], gone: UnitRemoval) -> str:
+    """The state's bucket, as any unit there is names it."""
+    return state_file(live, units[0].path).bucket if units else state_file(gone.live or live, gone.units[0].path).bucket
 
 
 def _report(change: Change, results: Sequence[UnitResult], unaffected: int, gone: Sequence[str]) -> str:

@@ -111,7 +111,7 @@ class UnitResult(Fact):
     """What became of a unit in a run."""
 
     unit: str
-    state: Literal["applied", "unchanged", "planned", "failed", "held back"]
+    state: Literal["applied", "unchanged", "planned", "failed", "held back", "destroyed", "removed, not destroyed"]
     plan: UnitPlan | None = None
     reason: str = ""
     seconds: float = 0.0

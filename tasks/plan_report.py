@@ -40,15 +40,15 @@ def summary(results: Sequence[UnitResult], unaffected: int, removed: Sequence[st
     states = Counter(_state(result) for result in results)
     told = ", ".join(f"{count} {state}" for state, count in states.items()) or "No unit is affected"
     lines = [f"{told}; {unaffected} not affected." if unaffected else f"{told}."]
-    if missing := [result.unit for result in results if result.state not in ("applied", "unchanged")]:
-        applied = ", ".join(result.unit for result in results if result.state == "applied") or "nothing"
+    if missing := [result.unit for result in results if result.state in ("planned", "failed", "held back")]:
+        applied = ", ".join(result.unit for result in results if result.state in ("applied", "destroyed")) or "nothing"
         lines.append(f"Applied: {applied}. Not applied: {', '.join(missing)}.")
         lines.append(f"To go on: {go_on}" if go_on else "")
     if removed:
         names = ", ".join(removed)
         lines.append(
-            f"No longer in the tree, and not destroyed: {names}. What they made still exists; to destroy it, bring the "
-            f"unit back and run `terragrunt destroy` in its folder."
+            f"No longer in the tree, and not destroyed: {names}. What they made still exists; to destroy it, start "
+            f"provision with destroy_removed."
         )
     return "\n\n".join(line for line in lines if line)
 

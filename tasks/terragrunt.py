@@ -89,6 +89,24 @@ def plan_provisionally(live: Live, unit: Unit) -> UnitPlan:
     return plan.model_copy(update={"provisional": True})
 
 
+@task(name="plan destruction", task_run_name="plan destroying {unit.path}", **TRANSIENT)
+def plan_destruction(live: Live, unit: Unit) -> UnitPlan:
+    """Plan to destroy all that a unit made, and save the plan beside it.
+
+    Args:
+        live: The environment's live folder in a checkout that still has the unit.
+        unit: The unit.
+
+    Returns:
+        The plan; empty where nothing of it exists any more.
+
+    Raises:
+        TransientError: AWS was throttling or out of reach, or another run holds the unit's lock.
+        SymphonyError: tofu could not plan it; the sentence holds its reason.
+    """
+    return _plan(live, unit, "-destroy")
+
+
 @task(name="apply unit", task_run_name="apply {unit.path}", **TRANSIENT)
 def apply_unit(live: Live, unit: Unit, plan: UnitPlan) -> float:
     """Apply the plan that `plan_unit` saved, and nothing else.
@@ -142,10 +160,10 @@ def discard(live: Live, unit: Unit) -> None:
                 file.unlink(missing_ok=True)
 
 
-def _plan(live: Live, unit: Unit) -> UnitPlan:
+def _plan(live: Live, unit: Unit, *more: str) -> UnitPlan:
     started = time.monotonic()
     discard(live, unit)
-    args = ("plan", "-no-color", _LOCK, "-compact-warnings", "-detailed-exitcode", f"-out={_PLAN}")
+    args = ("plan", "-no-color", _LOCK, "-compact-warnings", "-detailed-exitcode", f"-out={_PLAN}", *more)
     code, printed = _run(live, unit.path, "plan", *args, ok=(_NO_CHANGE, _CHANGE))
     if code == _NO_CHANGE:
         return UnitPlan(unit=unit.path, seconds=round(time.monotonic() - started, 3))
