@@ -40,6 +40,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("deploy-flows", "cli.flows", "Put the deployments of prefect.yaml onto a Prefect server."),
     Entry("release", "cli.release", "Bring a commit live in an environment and follow it."),
     Entry("plan", "cli.plan", "Show what a commit would change in the infrastructure."),
+    Entry("unlock", "cli.unlock", "Show who holds the lock of a Terragrunt unit, and free a dead one's."),
     Entry("toolchain", "cli.toolchain", "List, build, export and import the pinned tools."),
 )
 
