@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from symphony.change import Change
+from symphony.models import ResourceChange, UnitPlan
+from tasks import approval
+from tasks.approval import Decision, ask, can_ask
+
+PLAN = UnitPlan(unit="network", changes=(ResourceChange(address="a.b", action="replace"),), hash="a" * 64)
+CONFIGURATION: Any = None
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    questions: list[dict[str, Any]] = []
+
+    def suspend(**question: Any) -> Decision:
+        questions.append(question)
+        return Decision(approver=" Ada ", decision="approve", reason="It is time.")
+
+    monkeypatch.setattr(approval, "suspend_flow_run", suspend)
+    return questions
+
+
+def question(commit: str = "c" * 40, plan: UnitPlan = PLAN, file: str = "f") -> Any:
+    change = Change(CONFIGURATION, "prod", commit, None, Path(), Path(), "run", None)
+    return ask(change, {"network": plan}, {"network": file}, page="http://prefect/artifacts/1", hours=2)
+
+
+def test_the_form_shows_what_would_change_and_where_to_read_it(asked: list[dict[str, Any]]) -> None:
+    question()
+    description = asked[0]["wait_for_input"]._description  # noqa: SLF001 - Prefect has no other way to read it
+    assert "1 to replace" in description
+    assert "http://prefect/artifacts/1" in description
+    assert "cccccccccccc" in description
+    assert asked[0]["timeout"] == 7200
+
+
+def test_an_answer_names_who_what_why_and_the_plans(asked: list[dict[str, Any]]) -> None:
+    answer = question()
+    assert (answer.approver, answer.decision, answer.reason) == ("Ada", "approve", "It is time.")
+    assert (answer.commit, answer.plans) == ("c" * 40, {"network": "a" * 64})
+    assert len(asked) == 1
+
+
+def test_an_answer_is_bound_to_commit_hash_and_file(asked: list[dict[str, Any]]) -> None:
+    for changed in ({}, {"commit": "d" * 40}, {"plan": PLAN.model_copy(update={"hash": "b" * 64})}, {"file": "g"}, {}):
+        question(**changed)  # type: ignore[arg-type]
+    keys = [one["key"] for one in asked]
+    assert keys[0] == keys[-1]
+    assert len(set(keys)) == 4
+
+
+@pytest.mark.parametrize("wrong", [{"approver": ""}, {"approver": "   "}, {"decision": "perhaps"}])
+def test_the_form_takes_a_name_and_a_clear_answer_alone(wrong: dict[str, str]) -> None:
+    with pytest.raises(ValidationError):
+        Decision(**{"approver": "Ada", "decision": "approve", **wrong})  # type: ignore[arg-type]
+
+
+def test_a_run_of_no_deployment_cannot_wait() -> None:
+    assert not can_ask()

@@ -1,0 +1,246 @@
+"""A protected environment on real parts: a run waits for a person and holds nothing; a killed one is started again."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from deployments.client import PrefectApi, Run
+from sandbox.aws.client import client
+from sandbox.git import git_environment
+from sandbox.prefect import worker_environment
+from sandbox.world import ACCOUNT, REGION, World
+from symphony.tool import run
+
+_LIMIT_SECONDS = 300
+_BUCKET = f"symphony-state-{ACCOUNT}-{REGION}"
+_RUN_ID = "PREFECT__FLOW_RUN_ID"
+_NUMBERS = itertools.count(int(time.time()))
+SLOW = """
+resource "terraform_data" "slow" {
+  provisioner "local-exec" {
+    command = "sleep 15"
+  }
+}
+"""
+
+
+@dataclass
+class Production:
+    """The protected environment, as an operator sees it."""
+
+    world: World
+    copy: Path
+    api: PrefectApi
+
+    def git(self, *arguments: str) -> str:
+        return run(["git", *arguments], cwd=self.copy, env=git_environment(self.world)).stdout.strip()
+
+    def commit(self, text: str) -> str:
+        """A commit on a branch of its own whose unit `access` has more in it than main's."""
+        self.git("checkout", "--quiet", "--detach", "origin/main")
+        with (self.copy / "infra/modules/access/main.tf").open("a") as file:
+            file.write(f"\n{text}\n")
+        self.git("commit", "--quiet", "--all", "--message", "approval")
+        self.git("push", "--quiet", "origin", f"HEAD:refs/heads/approval-{next(_NUMBERS)}")
+        return self.git("rev-parse", "HEAD")
+
+    def start(self, commit: str, **parameters: object) -> Run:
+        """A run of the whole of prod, since it may never have been released."""
+        return self.api.start("provision", "prod", {"commit": commit, "everything": True, **parameters})
+
+    def until(self, run: Run, done: Callable[[Run], bool]) -> Run:
+        deadline = time.monotonic() + _LIMIT_SECONDS
+        while not done(run := self.api.run(run.id)):
+            assert time.monotonic() < deadline, f"{run.name} is still {run.state_name}"
+            assert not run.final, f"{run.name} ended as {run.state_name}: {run.message}"
+            time.sleep(0.25)
+        return run
+
+    def ended(self, run: Run) -> Run:
+        return self.until(run, lambda now: now.final)
+
+    def suspended(self, run: Run, but: str = "") -> str:
+        """The key of the question that the run waits with, another one than `but`."""
+
+        def waits(now: Run) -> bool:
+            return now.state_name == "Suspended" and self.question(now) != but
+
+        return self.question(self.until(run, waits))
+
+    @staticmethod
+    def question(run: Run) -> str:
+        return str((run.state or {})["state_details"]["pause_key"])
+
+    def answer(self, run: Run, **answer: str) -> None:
+        self.call("POST", f"/flow_runs/{run.id}/resume", {"run_input": answer})
+
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        login = ("admin", self.world.secret("prefect-password"))
+        answer = httpx.request(method, f"{self.api.url}{path}", json=body, auth=login, timeout=20)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def slots(self) -> dict[str, int]:
+        """Slots taken of every limit of prod, and of the deployment."""
+        limits = self.call("POST", "/v2/concurrency_limits/filter", {"limit": 200})
+        return {
+            one["name"]: one["active_slots"] for one in limits if one["active_slots"] and "deploy-" not in one["name"]
+        }
+
+    def kept(self, run: Run) -> list[str]:
+        listed = client(self.world, "s3").list_objects_v2(Bucket=_BUCKET, Prefix=f"symphony-plans/prod/{run.id}/")
+        return [one["Key"] for one in listed.get("Contents", ())]
+
+    def processes(self, run: Run) -> list[psutil.Process]:
+        """The run's own process, and all that it started."""
+        mine = run.id.replace("-", "")
+        every = psutil.process_iter(["environ"])
+        return [one for one in every if mine == str((one.info["environ"] or {}).get(_RUN_ID)).replace("-", "")]
+
+    def groups(self) -> set[str]:
+        return {one["GroupName"] for one in client(self.world, "iam").list_groups()["Groups"]}
+
+    def symphony(self, *arguments: str, ok: tuple[int, ...] = (0,)) -> str:
+        command = [sys.executable, "-c", "from cli.main import main; main()", *arguments]
+        return run(command, cwd=self.world.source, env=worker_environment(self.world), ok=ok, limit=120).stdout
+
+
+def group(name: str) -> str:
+    return f'resource "aws_iam_group" "{name}" {{\n  name = "${{var.name}}-{name}"\n}}'
+
+
+@pytest.fixture(scope="module")
+def production(world: World, tmp_path_factory: pytest.TempPathFactory) -> Production:
+    """Prod with main's infrastructure."""
+    copy = tmp_path_factory.mktemp("production") / "copy"
+    run(["git", "clone", "--quiet", world.git_remote, str(copy)], env=git_environment(world))
+    made = Production(world, copy, PrefectApi(f"{world.prefect_url}/api", f"admin:{world.secret('prefect-password')}"))
+    ended = made.ended(made.start("main", approved_by="the tests"))
+    assert ended.succeeded, ended.message
+    return made
+
+
+@pytest.fixture
+def restored(production: Production) -> Iterator[None]:
+    """Prod ends as main has it."""
+    yield
+    ended = production.ended(production.start("main", approved_by="the tests"))
+    assert ended.succeeded, ended.message
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_run_that_waits_holds_nothing_and_applies_what_was_approved(production: Production) -> None:
+    waiting = production.start(production.commit(group("approved")))
+    production.suspended(waiting)
+    # The process ends after its last words.
+    deadline = time.monotonic() + 20
+    while production.processes(waiting) or production.slots():
+        assert time.monotonic() < deadline, (production.processes(waiting), production.slots())
+        time.sleep(0.2)
+    kept = production.kept(waiting)
+    (plan,) = [key for key in kept if key.endswith(".tfplan")]
+    s3 = client(production.world, "s3")
+    assert {s3.head_object(Bucket=_BUCKET, Key=key)["ServerSideEncryption"] for key in kept} == {"AES256"}
+    assert not s3.list_objects_v2(Bucket=_BUCKET, Prefix="prod/access/terraform.tfstate.tflock").get("Contents")
+    question = production.call(
+        "GET",
+        f"/flow_runs/{waiting.id}/input/suspended-{production.question(production.api.run(waiting.id))}-description",
+    )
+    assert plan.split("/")[-1][:12] in str(question)
+    assert "/artifacts/artifact/" in str(question)
+    assert "prod-approved" not in production.groups()
+
+    production.answer(waiting, approver="Ada", decision="approve", reason="It is Wednesday.")
+    ended = production.ended(waiting)
+    assert ended.succeeded, ended.message
+    assert "prod-approved" in production.groups()
+    assert production.kept(waiting) == []
+    page = production.api.artifact(waiting.id, "plans-prod") or ""
+    assert "Approved by Ada" in page
+    assert "It is Wednesday." in page
+    # The saved plan was applied, not one made after the answer.
+    names = [task.name for task in production.api.tasks(waiting.id)]
+    assert names.count("plan access") == 1
+    assert names.count("apply access") == 1
+
+
+def test_a_refusal_leaves_everything_as_it_was(production: Production) -> None:
+    waiting = production.start(production.commit(group("refused")))
+    production.suspended(waiting)
+    production.answer(waiting, approver="Grace", decision="refuse", reason="Not on a Friday.")
+    ended = production.ended(waiting)
+    assert ended.state_type == "FAILED"
+    assert "Grace refused the plan: Not on a Friday." in ended.message
+    assert "prod-refused" not in production.groups()
+    assert production.kept(waiting) == []
+
+
+def test_an_answer_without_a_name_is_not_taken(production: Production) -> None:
+    waiting = production.start(production.commit(group("nameless")))
+    key = production.suspended(waiting)
+    said = production.call(
+        "POST", f"/flow_runs/{waiting.id}/resume", {"run_input": {"approver": "", "decision": "approve"}}
+    )
+    assert said["status"] == "REJECT"
+    assert production.suspended(waiting) == key
+    production.api.cancel(waiting.id)
+    production.until(waiting, lambda now: now.state_name != "Suspended")
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_plan_that_was_overtaken_is_asked_about_again(production: Production) -> None:
+    waiting = production.start(production.commit(group("late")))
+    key = production.suspended(waiting)
+    # The other run takes its turn while this one waits, so the state moves.
+    overtaking = production.ended(production.start(production.commit(group("early")), approved_by="the tests"))
+    assert overtaking.succeeded, overtaking.message
+    production.answer(waiting, approver="Ada", decision="approve")
+    production.suspended(waiting, but=key)
+    assert "prod-early" in production.groups()
+    assert "prod-late" not in production.groups()
+    production.answer(waiting, approver="Ada", decision="approve")
+    ended = production.ended(waiting)
+    assert ended.succeeded, ended.message
+    assert "prod-late" in production.groups()
+    assert "prod-early" not in production.groups()
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_run_killed_in_an_apply_is_told_of_unlocked_and_started_again(production: Production) -> None:
+    commit = production.commit(SLOW)
+    killed = production.start(commit, approved_by="the tests")
+    lock = "prod/access/terraform.tfstate.tflock"
+    s3 = client(production.world, "s3")
+
+    def applying(now: Run) -> bool:
+        running = [task.name for task in production.api.tasks(now.id) if task.state_type == "RUNNING"]
+        return "apply access" in running and bool(s3.list_objects_v2(Bucket=_BUCKET, Prefix=lock).get("Contents"))
+
+    production.until(killed, applying)
+    assert "its run has not ended" in production.symphony("unlock", "access", "--env", "prod", "--yes")
+    for process in production.processes(killed):
+        process.send_signal(signal.SIGKILL)
+    production.until(killed, lambda now: now.state_type == "CRASHED")
+
+    blocked = production.ended(production.start(commit, approved_by="the tests"))
+    assert blocked.state_type == "FAILED"
+    assert "waits for a lock" in blocked.message
+    assert "symphony unlock" in blocked.message
+
+    shown = production.symphony("unlock", "access", "--env", "prod", "--yes")
+    assert "OperationTypeApply" in shown
+    assert "Freed." in shown
+    assert "No unit of prod is locked." in production.symphony("unlock", "--env", "prod")
+    again = production.ended(production.start(commit, approved_by="the tests"))
+    assert again.succeeded, again.message
