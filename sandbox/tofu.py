@@ -29,8 +29,9 @@ def tofu_environment(world: World, mirror: Path | None = None) -> dict[str, str]
     text = _CONFIGURATION.format(mirror=mirror or provider_mirror(world.cache))
     return {
         "TF_CLI_CONFIG_FILE": str(world.write(world.folder("tofu") / "tofurc", text)),
-        # OpenTofu from 1.10 on locks it, so that units initialise side by side.
-        "TF_PLUGIN_CACHE_DIR": str(world.folder("tofu", "plugins")),
+        # OpenTofu links a provider straight from the mirror. A plugin cache in between saves nothing, and units that
+        # fill it side by side fail ("failed to compute a checksum"), also where OpenTofu locks it.
+        "TF_PLUGIN_CACHE_DIR": "",
         # The sandbox's state is plain JSON in S3: read outputs from it without starting tofu for each dependency.
         "TG_DEPENDENCY_FETCH_OUTPUT_FROM_STATE": "true",
     }
