@@ -5,13 +5,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from prefect.exceptions import Pause
 from prefect.states import State
 
 from flows import release as module
 from flows.provision import ProvisionError
-from flows.release import release
+from flows.release import release, release_change
 from symphony.errors import DeployError, SmokeError, SupersededError, SymphonyError
-from symphony.models import Deployed, Probe, ReleaseRecord, UnitResult
+from symphony.models import Approval, Deployed, Probe, ReleaseRecord, UnitResult
+from tasks.change import open_change
 from tasks.git import fetch
 from tasks.records import last_succeeded, read_record, records
 
@@ -200,3 +202,24 @@ def test_a_record_that_cannot_be_written_does_not_hide_why_the_release_failed(
     assert "does not build" in str(run().message)
     del stages.fails["build"]
     assert "the remote is closed" in str(run().message)
+
+
+def test_a_release_that_waits_for_approval_has_no_story_yet(delivery: Delivery, stages: Stages) -> None:
+    delivery.commit("apps/one/x", "1")
+    stages.fails["provision"] = Pause()
+    with open_change("dev") as change, pytest.raises(Pause):
+        release_change(change)
+    assert kept(delivery) == []
+    assert stages.called == ["provision"]
+
+
+def test_who_approved_what_is_in_the_record(
+    delivery: Delivery, stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del stages
+    commit = delivery.commit("apps/one/x", "1")
+    approval = Approval(approver="Ada", decision="approve", at="now", commit=commit, plans={"a": "1", "b": "2"})
+    units = tuple(UnitResult(unit=unit, state="applied", approval=approval) for unit in ("a", "b"))
+    monkeypatch.setattr(module, "provision_change", lambda *_, **__: units)
+    run()
+    assert kept(delivery)[0].approvals == (approval,)
