@@ -29,17 +29,17 @@ def without_comments(text: str) -> str:
 
 
 def blocks(text: str, kind: str) -> Iterator[tuple[str, str]]:
-    """Label (empty where it has none) and body of each block of one kind.
+    """Label (quoted or not; empty where it has none) and body of each block of one kind.
 
     Args:
         text: HCL without comments.
         kind: The block's first word.
     """
     shape = _shape(text)
-    for start in re.finditer(rf'^[ \t]*{kind}[ \t]*(?:"([^"\n]*)"[ \t]*)?\{{', text, re.MULTILINE):
+    for start in re.finditer(rf'^[ \t]*{kind}(?:[ \t]*"([^"\n]*)"|[ \t]+([\w-]+))?[ \t]*\{{', text, re.MULTILINE):
         # What stands in a string or heredoc is no block.
         if shape[start.end() - 1] == "{":
-            yield start[1] or "", text[start.end() : _close(shape, start.end())]
+            yield start[1] or start[2] or "", text[start.end() : _close(shape, start.end())]
 
 
 def attributes(body: str) -> dict[str, str]:

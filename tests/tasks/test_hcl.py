@@ -49,6 +49,14 @@ def test_a_block_ends_where_its_brace_closes_whatever_its_strings_hold(text: str
     assert (label, attributes(body)) == ("", {"source": '"http://x//y"'})
 
 
+def test_a_label_may_be_quoted_or_not_and_a_block_stand_on_one_line() -> None:
+    text = 'dependency vpc {\n  a = 1\n}\ndependency "b"{ a = 2 }\ndependencies {\n  a = 3\n}\n'
+    assert [(label, attributes(body)) for label, body in blocks(text, "dependency")] == [
+        ("vpc", {"a": "1"}),
+        ("b", {"a": "2"}),
+    ]
+
+
 def test_attributes_are_the_blocks_own(text: str) -> None:
     ((_, body),) = blocks(text, "dependency")
     found = attributes(body)
