@@ -100,17 +100,16 @@ class Layers:
             self._apply(wanted)
 
     def _plan_alone(self, units: Sequence[Unit]) -> None:
-        waiting = {unit.path for unit in units if any(self._open(name) for name in unit.dependencies)}
-        self._plan([unit for unit in units if unit.path not in waiting])
-        self._plan([unit for unit in units if unit.path in waiting], provisional=True)
-        for path in waiting:
-            result = self.results[path]
+        waiting = {unit.path: [name for name in unit.dependencies if self._open(name)] for unit in units}
+        self._plan([unit for unit in units if not waiting[unit.path]])
+        uncertain = [unit for unit in units if waiting[unit.path]]
+        self._plan(uncertain, provisional=True)
+        for unit in uncertain:
+            result = self.results[unit.path]
             if result.state == "failed" and result.plan is None:
-                names = ", ".join(name for unit in units if unit.path == path for name in unit.dependencies)
-                reason = f"It depends on {names}, which is not applied yet, and has no mock outputs to plan with."
-                self.results[path] = result.model_copy(
-                    update={"state": "held back", "reason": f"{reason} {result.reason}"}
-                )
+                names = ", ".join(waiting[unit.path])
+                said = f"It depends on {names}, not applied yet, and cannot be planned before: {result.reason}"
+                self._set(unit, state="held back", reason=said)
 
     def _plan(self, units: Sequence[Unit], *, provisional: bool = False) -> None:
         """Plan units side by side, and check what they would change against the policy."""

@@ -305,7 +305,7 @@ def test_plan_only_says_which_unit_cannot_be_planned_before_another_is_applied(p
     provisioning.account.no_mocks = {"left"}
     results = provisioning.run(plan_only=True)
     assert states(results)["left"] == states(results)["top"] == "held back"
-    assert "depends on bottom, which is not applied yet" in results["left"].reason
+    assert "depends on bottom, not applied yet, and cannot be planned before" in results["left"].reason
     assert results["right"].state == "planned"
 
 

@@ -29,7 +29,7 @@ _NUMBERS = itertools.count(int(time.time()))
 SLOW = """
 resource "terraform_data" "slow" {
   provisioner "local-exec" {
-    command = "sleep 15"
+    command = "test -e '%s' || sleep 240"
   }
 }
 """
@@ -217,8 +217,9 @@ def test_a_plan_that_was_overtaken_is_asked_about_again(production: Production) 
 
 
 @pytest.mark.usefixtures("restored")
-def test_a_run_killed_in_an_apply_is_told_of_unlocked_and_started_again(production: Production) -> None:
-    commit = production.commit(SLOW)
+def test_a_run_killed_in_an_apply_is_told_of_unlocked_and_started_again(production: Production, tmp_path: Path) -> None:
+    quick = tmp_path / "quick"
+    commit = production.commit(SLOW % quick)
     killed = production.start(commit, approved_by="the tests")
     lock = "prod/access/terraform.tfstate.tflock"
     s3 = client(production.world, "s3")
@@ -232,6 +233,7 @@ def test_a_run_killed_in_an_apply_is_told_of_unlocked_and_started_again(producti
     for process in production.processes(killed):
         process.send_signal(signal.SIGKILL)
     production.until(killed, lambda now: now.state_type == "CRASHED")
+    quick.touch()
 
     blocked = production.ended(production.start(commit, approved_by="the tests"))
     assert blocked.state_type == "FAILED"

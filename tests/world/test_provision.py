@@ -187,6 +187,51 @@ def test_a_mocked_output_reaches_no_plan(infrastructure: Infrastructure, tmp_pat
     assert "mock-value" not in str(raised.value)
 
 
+def test_plan_only_fills_in_mocks_for_what_is_not_applied_and_says_so(
+    infrastructure: Infrastructure, tmp_path: Path
+) -> None:
+    proposed = infrastructure.copy(tmp_path / "tree")
+    unit = f"infra/live/{infrastructure.environment}/access/terragrunt.hcl"
+    proposed.add("infra/modules/network/main.tf", EXTRA)
+    proposed.add("infra/modules/network/outputs.tf", 'output "fresh" {\n  value = aws_iam_group.extra.name\n}')
+    proposed.replace(unit, 'vpc_cidr = "10.0.0.0/16"', 'vpc_cidr = "10.0.0.0/16"\n    fresh    = "mock-value"')
+    proposed.replace(unit, "= local.environment.name", "= dependency.network.outputs.fresh")
+    written = (proposed.tree / unit).read_text()
+    results = proposed.provision("infra/modules/network/main.tf", unit, plan_only=True)
+    assert states(results) == {"network": "planned", "access": "planned"}
+    network, access = results["network"].plan, results["access"].plan
+    assert network is not None
+    assert access is not None
+    assert (network.provisional, access.provisional) == (False, True)
+    assert "mock-value" in access.text
+    assert (proposed.tree / unit).read_text() == written
+    names = {one["GroupName"] for one in infrastructure.aws("iam").list_groups()["Groups"]}
+    assert f"{infrastructure.environment}-extra" not in names
+    assert set(states(infrastructure.provision()).values()) == {"unchanged"}
+
+
+def test_a_proposal_without_mocks_is_held_back_with_the_reason(infrastructure: Infrastructure, tmp_path: Path) -> None:
+    proposed = infrastructure.copy(tmp_path / "tree")
+    unit = f"infra/live/{infrastructure.environment}/access/terragrunt.hcl"
+    proposed.add("infra/modules/network/main.tf", EXTRA)
+    proposed.replace(unit, "= local.environment.name", "= dependency.network.outputs.fresh")
+    results = proposed.provision("infra/modules/network/main.tf", unit, plan_only=True)
+    assert states(results) == {"network": "planned", "access": "held back"}
+    assert "depends on network, not applied yet, and cannot be planned before" in results["access"].reason
+
+
+def test_the_same_change_has_the_same_hash_in_every_checkout(infrastructure: Infrastructure, tmp_path: Path) -> None:
+    hashes = set()
+    for name in ("one", "two"):
+        proposed = infrastructure.copy(tmp_path / name)
+        proposed.add("infra/modules/access/main.tf", EXTRA)
+        plan = proposed.provision("infra/modules/access/main.tf", plan_only=True)["access"].plan
+        assert plan is not None
+        hashes.add(plan.hash)
+    assert len(hashes) == 1
+    assert len(hashes.pop()) == 64
+
+
 def test_a_sensitive_value_stays_out_of_the_result(infrastructure: Infrastructure, tmp_path: Path) -> None:
     """The AWS provider 3.40 prints a sensitive tag again in `tags_all`."""
     hiding = infrastructure.copy(tmp_path / "tree")
