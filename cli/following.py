@@ -44,7 +44,10 @@ def follow(console: Console, api: PrefectApi, run: Run) -> Run:
     with Live(console=console, refresh_per_second=8, transient=not console.is_terminal) as live:
         for now, tasks in api.follow(run.id):
             run = now
-            live.update(_progress(run, tasks, time.monotonic() - started))
+            table = _progress(run, tasks, time.monotonic() - started)
+            if run.state_name == "Suspended":
+                table.add_row("", f"It waits for approval; read its plans and answer (Resume) at {api.link(run.id)}")
+            live.update(table)
     if not run.succeeded:
         raise SymphonyError(f"The run {run.name!r} ended as {run.state_name}: {run.message} See {api.link(run.id)}")
     return run

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterator
 from contextvars import ContextVar
+from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
@@ -20,8 +21,9 @@ _SECONDS = 1800
 """How long a run waits for another one; above any deploy's own time limit."""
 _SOON = 3
 """How long it waits before it says for whom."""
-_LEASE = 60
-"""Seconds after which the slot of a process that died is free again; Prefect takes no shorter lease."""
+_UNIT_LEASE: dict[str, Any] = {"lease_duration": 60, "raise_on_lease_renewal_failure": False}
+"""The slot of a process that died is free again after a minute, the shortest that Prefect takes. A lease lost to a
+server that was away cuts no apply off: half an apply is worse, and the lock in S3 is beneath."""
 _PAGE = 200
 _held: ContextVar[frozenset[str]] = ContextVar("held", default=frozenset())
 
@@ -51,32 +53,32 @@ def locked_units(environment: str, units: Collection[str]) -> contextlib.Abstrac
     Raises:
         SymphonyError: Somebody else held one for too long; the sentence names them.
     """
-    return _holding({unit_limit(environment, path) for path in units})
+    return _holding({unit_limit(environment, path) for path in units}, **_UNIT_LEASE)
 
 
 @contextlib.contextmanager
-def _holding(names: Collection[str]) -> Iterator[None]:
+def _holding(names: Collection[str], **lease: Any) -> Iterator[None]:
     held = _held.get()
     wanted = sorted(set(names) - held)
     if not wanted:
         yield
         return
     with contextlib.ExitStack() as stack:
-        _take(stack, wanted)
+        _take(stack, wanted, lease)
         mark = _held.set(held | frozenset(wanted))
         stack.callback(_held.reset, mark)
         yield
 
 
-def _take(stack: contextlib.ExitStack, wanted: list[str]) -> None:
+def _take(stack: contextlib.ExitStack, wanted: list[str], lease: dict[str, Any]) -> None:
     # Prefect takes those limits that exist and passes over the others in silence, also with `strict`.
     _make_missing(wanted)
     try:
         try:
-            _acquire(stack, wanted, _SOON)
+            _acquire(stack, wanted, _SOON, lease)
         except TimeoutError:
             _say(f"Waiting for {_told(_busy(wanted))}.")
-            _acquire(stack, wanted, _SECONDS)
+            _acquire(stack, wanted, _SECONDS, lease)
     except TimeoutError as error:
         raise SymphonyError(
             f"Another run holds {' or '.join(wanted)} for more than {_SECONDS // 60} minutes: {_told(_busy(wanted))}. "
@@ -89,19 +91,8 @@ def _take(stack: contextlib.ExitStack, wanted: list[str]) -> None:
         ) from error
 
 
-def _acquire(stack: contextlib.ExitStack, wanted: list[str], seconds: float) -> None:
-    stack.enter_context(
-        concurrency(
-            wanted,
-            occupy=1,
-            timeout_seconds=seconds,
-            lease_duration=_LEASE,
-            strict=True,
-            # A lease lost to a server that was away cuts nothing off: half an apply is worse, and a lock in S3 and
-            # Argo CD's own order are beneath.
-            raise_on_lease_renewal_failure=False,
-        )
-    )
+def _acquire(stack: contextlib.ExitStack, wanted: list[str], seconds: float, lease: dict[str, Any]) -> None:
+    stack.enter_context(concurrency(wanted, occupy=1, timeout_seconds=seconds, strict=True, **lease))
 
 
 def _make_missing(names: Collection[str]) -> None:
