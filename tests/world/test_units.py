@@ -1,0 +1,319 @@
+"""Stacks, removed units and mocks with real Terragrunt and OpenTofu, against an AWS API of these tests' own."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from prefect import flow
+from prefect.task_runners import ThreadPoolTaskRunner
+from ruamel.yaml import YAML
+
+from flows.provision import ProvisionError, provision_change
+from sandbox.aws import aws_environment
+from sandbox.aws.part import Aws
+from sandbox.tofu import tofu_environment
+from sandbox.world import ACCOUNT, REGION, Ports, World
+from symphony.change import Change
+from symphony.config import load
+from symphony.errors import BadInputError
+from symphony.models import UnitResult
+from tasks.git import changed, git, worktree
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = "dev"
+LIVE = f"infra/live/{ENVIRONMENT}"
+MODULE = """
+variable "name" {
+  type = string
+}
+
+variable "note" {
+  type    = string
+  default = ""
+}
+
+resource "aws_ecr_repository" "this" {
+  name = var.name
+  tags = { note = var.note }
+}
+
+output "name" {
+  value = aws_ecr_repository.this.name
+}
+"""
+INCLUDE = 'include "root" {\n  path = find_in_parent_folders("root.hcl")\n}\n'
+SOURCE = 'terraform {\n  source = "${get_repo_root()}/infra/modules/repository"\n}\n'
+CATALOG = f"""{INCLUDE}{SOURCE}
+dependency "network" {{
+  config_path = "${{get_repo_root()}}/{LIVE}/network"
+}}
+
+inputs = {{
+  name = values.name
+  note = dependency.network.outputs.name
+}}
+"""
+STACK = """
+unit "cart" {
+  source = "${get_repo_root()}/infra/units/shop"
+  path   = "cart"
+  values = { name = "cart" }
+}
+"""
+SECOND = """
+unit "till" {
+  source = "../../../units/shop"
+  path   = "till"
+  values = { name = "till" }
+}
+"""
+CART, TILL = "shop/.terragrunt-stack/cart", "shop/.terragrunt-stack/till"
+
+
+def unit(name: str, *dependencies: str, more: str = "", note: str = "first") -> str:
+    blocks = "".join(f'dependency "{one}" {{\n  config_path = "../{one}"\n{more}}}\n' for one in dependencies)
+    notes = [f'"{note}"', *(f"dependency.{one}.outputs.name" for one in dependencies)]
+    return f'{INCLUDE}{SOURCE}{blocks}inputs = {{\n  name = "{name}"\n  note = join(" ", [{", ".join(notes)}])\n}}\n'
+
+
+@dataclass
+class Repository:
+    """A Git repository with one environment, and the account that it is applied to."""
+
+    folder: Path
+    session: Any
+    base: str = ""
+
+    def write(self, files: dict[str, str | None]) -> None:
+        """Write files, take those without text away."""
+        for name, text in files.items():
+            file = self.folder / name
+            if text is None:
+                file.unlink()
+            else:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text)
+
+    def commit(self, files: dict[str, str | None]) -> str:
+        self.write(files)
+        git("add", "--all", cwd=self.folder)
+        git("commit", "--quiet", "--message", "test", cwd=self.folder)
+        return git("rev-parse", "HEAD", cwd=self.folder)
+
+    @contextmanager
+    def change(self) -> Iterator[Change]:
+        commit = git("rev-parse", "HEAD", cwd=self.folder)
+        configuration = load(self.folder / "symphony.yaml")
+        paths = changed(self.folder, self.base, commit) if self.base else None
+        with worktree(self.folder, commit) as tree:
+            yield Change(configuration, ENVIRONMENT, commit, self.base or None, tree, self.folder, "", paths)
+
+    def provision(self, **options: Any) -> dict[str, UnitResult]:
+        @flow(name="provision", task_runner=ThreadPoolTaskRunner(max_workers=8))  # type: ignore[arg-type]
+        def body() -> tuple[UnitResult, ...]:
+            with self.change() as change:
+                return provision_change(change, **options)
+
+        return {result.unit: result for result in body()}
+
+    def released(self) -> None:
+        """From here on, this commit is what changes are compared with."""
+        self.base = git("rev-parse", "HEAD", cwd=self.folder)
+
+    @property
+    def repositories(self) -> set[str]:
+        """ECR repositories there are."""
+        found = self.session.client("ecr").describe_repositories()["repositories"]
+        return {one["repositoryName"] for one in found}
+
+    @property
+    def states(self) -> str:
+        """All state files of the environment."""
+        s3 = self.session.client("s3")
+        bucket = f"symphony-state-{ACCOUNT}-{REGION}"
+        keys = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+        return "".join(s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode() for key in keys)
+
+
+def states(results: dict[str, UnitResult]) -> dict[str, str]:
+    return {name: result.state for name, result in results.items()}
+
+
+@pytest.fixture(scope="module")
+def account(machine: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """An AWS API apart from the sandbox's, which may be up or down."""
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        port = one.getsockname()[1]
+    apart = replace(machine, state=tmp_path_factory.mktemp("apart"), ports=Ports(aws=port))
+    try:
+        Aws().bring_up(apart)
+        yield apart
+    finally:
+        Aws().stop(apart)
+
+
+@pytest.fixture(scope="module")
+def repository(account: World, prefect: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
+    """Two written units and a stack of two, applied."""
+    del prefect
+    folder = tmp_path_factory.mktemp("repository")
+    yaml = YAML(typ="safe")
+    configuration = yaml.load(ROOT / "symphony.yaml")
+    for environment in configuration["environments"].values():
+        environment["aws"]["endpoint"] = account.aws_endpoint
+    yaml.dump(configuration, folder / "symphony.yaml")
+    (folder / LIVE).mkdir(parents=True)
+    shutil.copy(ROOT / "infra" / "live" / "root.hcl", folder / "infra" / "live" / "root.hcl")
+    shutil.copy(ROOT / LIVE / "env.hcl", folder / LIVE / "env.hcl")
+    git("init", "--quiet", cwd=folder)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (aws_environment(account) | tofu_environment(account)).items():
+            patch.setenv(name, value)
+        patch.setenv("PATH", account.path)
+        patch.setenv("SYMPHONY_WORK", str(tmp_path_factory.mktemp("work")))
+        made = Repository(folder, boto3.Session())
+        made.commit(
+            {
+                "infra/modules/repository/main.tf": MODULE,
+                "infra/units/shop/terragrunt.hcl": CATALOG,
+                f"{LIVE}/shop/terragrunt.stack.hcl": STACK + SECOND,
+                f"{LIVE}/network/terragrunt.hcl": unit("network"),
+                f"{LIVE}/service/terragrunt.hcl": unit("service", "network"),
+            }
+        )
+        assert set(states(made.provision()).values()) == {"applied"}
+        made.released()
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def same_again(repository: Repository) -> Iterator[None]:
+    """Each test begins and ends with the same repository, applied."""
+    begin = repository.base
+    yield
+    end = git("rev-parse", "HEAD", cwd=repository.folder)
+    git("reset", "--quiet", "--hard", begin, cwd=repository.folder)
+    # Backwards, so that what the test changed is put back and what it added goes again.
+    repository.base = end
+    repository.provision(destroy=True)
+    repository.base = begin
+
+
+def test_the_units_of_a_stack_are_applied_after_what_they_depend_on(repository: Repository) -> None:
+    assert {"network", "service", "cart", "till"} <= repository.repositories
+    repository.base = ""
+    results = repository.provision()
+    assert states(results) == dict.fromkeys(("network", "service", CART, TILL), "unchanged")
+    assert next(iter(results)) == "network"
+
+
+def test_a_changed_source_of_a_stacks_units_affects_these_alone(repository: Repository) -> None:
+    repository.commit({"infra/units/shop/terragrunt.hcl": CATALOG.replace("outputs.name", "outputs.name # why")})
+    assert states(repository.provision()) == {CART: "unchanged", TILL: "unchanged"}
+
+
+def test_a_changed_value_of_a_stack_is_applied(repository: Repository) -> None:
+    repository.commit({f"{LIVE}/shop/terragrunt.stack.hcl": STACK.replace('"cart" }', '"basket" }') + SECOND})
+    results = repository.provision()
+    assert states(results) == {CART: "applied", TILL: "unchanged"}
+    assert "basket" in repository.repositories
+
+
+def test_a_removed_unit_is_destroyed_only_where_the_run_says_so(repository: Repository) -> None:
+    repository.commit({f"{LIVE}/service/terragrunt.hcl": None})
+    assert states(repository.provision()) == {"service": "removed, not destroyed"}
+    assert "service" in repository.repositories
+    planned = repository.provision(destroy=True, plan_only=True)
+    assert states(planned) == {"service": "planned"}
+    assert "service" in repository.repositories
+    results = repository.provision(destroy=True)
+    assert states(results) == {"service": "destroyed"}
+    assert results["service"].plan is not None
+    assert [(one.address, one.action) for one in results["service"].plan.changes] == [
+        ("aws_ecr_repository.this", "destroy")
+    ]
+    assert "service" not in repository.repositories
+    assert "network" in repository.repositories
+    assert states(repository.provision(destroy=True)) == {"service": "unchanged"}
+
+
+def test_units_that_needed_each_other_are_destroyed_dependants_first(repository: Repository) -> None:
+    repository.commit(
+        {
+            f"{LIVE}/service/terragrunt.hcl": None,
+            f"{LIVE}/network/terragrunt.hcl": None,
+            f"{LIVE}/shop/terragrunt.stack.hcl": None,
+        }
+    )
+    results = repository.provision(destroy=True)
+    assert states(results) == dict.fromkeys((CART, TILL, "service", "network"), "destroyed")
+    assert list(results)[-1] == "network"
+    assert not repository.repositories & {"network", "service", "cart", "till"}
+
+
+def test_a_unit_taken_out_of_a_stack_is_removed_and_its_neighbour_stays(repository: Repository) -> None:
+    repository.commit({f"{LIVE}/shop/terragrunt.stack.hcl": STACK})
+    assert states(repository.provision()) == {CART: "unchanged", TILL: "removed, not destroyed"}
+    assert states(repository.provision(destroy=True)) == {CART: "unchanged", TILL: "destroyed"}
+    assert "till" not in repository.repositories
+    assert "cart" in repository.repositories
+
+
+def test_an_added_and_a_moved_unit_are_told_apart(repository: Repository) -> None:
+    text = unit("service", "network")
+    repository.commit(
+        {
+            f"{LIVE}/added/terragrunt.hcl": unit("added"),
+            f"{LIVE}/service/terragrunt.hcl": None,
+            f"{LIVE}/front/terragrunt.hcl": text,
+        }
+    )
+    # The moved unit's state is at its old place, so its plan makes all anew; AWS has the name already.
+    with pytest.raises(ProvisionError, match="RepositoryAlreadyExists") as raised:
+        repository.provision()
+    results = {result.unit: result for result in raised.value.results}
+    assert states(results) == {"added": "applied", "front": "failed", "service": "removed, not destroyed"}
+    assert "Moved to front" in results["service"].reason
+    assert "service" in repository.repositories
+
+
+def test_an_applied_dependency_without_a_new_output_fails_the_plan_and_no_mock_is_stored(
+    repository: Repository,
+) -> None:
+    mocks = (
+        '  mock_outputs_allowed_terraform_commands = ["validate"]\n  mock_outputs = {\n    fresh = "mock-value"\n  }\n'
+    )
+    text = unit("service", "network", more=mocks).replace("outputs.name", "outputs.fresh")
+    repository.commit({f"{LIVE}/service/terragrunt.hcl": text})
+    with pytest.raises(ProvisionError, match="failed: service") as raised:
+        repository.provision()
+    assert "fresh" in str(raised.value)
+    assert "mock-value" not in repository.states
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "",
+        "  mock_outputs_allowed_terraform_commands = []\n",
+        '  mock_outputs_allowed_terraform_commands = ["validate", "plan"]\n',
+        '  mock_outputs_allowed_terraform_commands = ["validate"]\n  mock_outputs_merge_with_state = true\n',
+    ],
+)
+def test_what_would_let_a_mock_into_the_state_is_refused_before_anything_is_planned(
+    repository: Repository, rule: str
+) -> None:
+    mocks = f'{rule}  mock_outputs = {{\n    fresh = "mock-value"\n  }}\n'
+    text = unit("service", "network", more=mocks).replace("outputs.name", "outputs.fresh")
+    repository.commit({f"{LIVE}/service/terragrunt.hcl": text})
+    with pytest.raises(BadInputError, match=f"{LIVE}/service/terragrunt.hcl, dependency 'network'"):
+        repository.provision()
+    assert "mock-value" not in repository.states
