@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,8 @@ def read(file: Path) -> str:
         return ""
 
 
+# Units share what they include, so that most texts come by again and again.
+@functools.lru_cache(maxsize=256)
 def without_comments(text: str) -> str:
     """HCL without comments; strings stay, also those that hold a comment's sign."""
     return _TOKEN.sub(lambda found: found["text"] or "", text)
@@ -55,6 +58,7 @@ def attributes(body: str) -> dict[str, str]:
     return found
 
 
+@functools.lru_cache(maxsize=256)
 def _shape(text: str) -> str:
     """The text with strings and heredocs blanked, so that every bracket left is one of the structure."""
     return _TOKEN.sub(lambda found: _LETTER.sub(" ", found[0]), text)
