@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import random
+import time
 from collections.abc import Collection, Iterator
 from contextvars import ContextVar
 from typing import Any
 
+from httpx import HTTPStatusError, codes
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
@@ -19,8 +22,7 @@ from tasks.holder import Holder, holder_of
 
 _SECONDS = 1800
 """How long a run waits for another one; above any deploy's own time limit."""
-_SOON = 3
-"""How long it waits before it says for whom."""
+_POLL_SECONDS = (0.4, 0.9)
 _UNIT_LEASE: dict[str, Any] = {"lease_duration": 60, "raise_on_lease_renewal_failure": False}
 """The slot of a process that died is free again after a minute, the shortest that Prefect takes. A lease lost to a
 server that was away cuts no apply off: half an apply is worse, and the lock in S3 is beneath."""
@@ -73,26 +75,33 @@ def _holding(names: Collection[str], **lease: Any) -> Iterator[None]:
 def _take(stack: contextlib.ExitStack, wanted: list[str], lease: dict[str, Any]) -> None:
     # Prefect takes those limits that exist and passes over the others in silence, also with `strict`.
     _make_missing(wanted)
-    try:
-        try:
-            _acquire(stack, wanted, _SOON, lease)
-        except TimeoutError:
+    deadline, told = time.monotonic() + _SECONDS, False
+    # Asked again by ourselves: an acquisition that Prefect breaks off may be granted all the same, to nobody.
+    while not _taken(stack, wanted, lease):
+        if time.monotonic() > deadline:
+            raise SymphonyError(
+                f"Another run holds {' or '.join(wanted)} for more than {_SECONDS // 60} minutes: "
+                f"{_told(_busy(wanted))}. Look at that run in Prefect, then start this one again; `symphony unlock` "
+                "frees the lock of a unit whose run is dead."
+            )
+        if not told:
             _say(f"Waiting for {_told(_busy(wanted))}.")
-            _acquire(stack, wanted, _SECONDS, lease)
-    except TimeoutError as error:
-        raise SymphonyError(
-            f"Another run holds {' or '.join(wanted)} for more than {_SECONDS // 60} minutes: {_told(_busy(wanted))}. "
-            "Look at that run in Prefect, then start this one again; `symphony unlock` frees the lock of a unit whose "
-            "run is dead."
-        ) from error
+            told = True
+        time.sleep(random.uniform(*_POLL_SECONDS))  # noqa: S311 - so that two that wait do not ask in step
+
+
+def _taken(stack: contextlib.ExitStack, wanted: list[str], lease: dict[str, Any]) -> bool:
+    """Take all locks at once; false where another run holds one."""
+    try:
+        stack.enter_context(concurrency(wanted, occupy=1, max_retries=0, strict=True, **lease))
     except ConcurrencySlotAcquisitionError as error:
+        cause = error.__cause__ or error.__context__
+        if isinstance(cause, HTTPStatusError) and cause.response.status_code == codes.LOCKED:
+            return False
         raise SymphonyError(
             f"The lock {' or '.join(wanted)} cannot be taken ({error}); look at the concurrency limits in Prefect."
         ) from error
-
-
-def _acquire(stack: contextlib.ExitStack, wanted: list[str], seconds: float, lease: dict[str, Any]) -> None:
-    stack.enter_context(concurrency(wanted, occupy=1, timeout_seconds=seconds, strict=True, **lease))
+    return True
 
 
 def _make_missing(names: Collection[str]) -> None:
