@@ -57,8 +57,7 @@ class Daemon:
                 env={**os.environ, "PATH": world.path, **self.env, MARK: str(world.state)},
                 start_new_session=True,
             )
-        born = psutil.Process(child.pid).create_time()
-        record = {"pid": child.pid, "born": born, "argv": argv}
+        record = {"pid": child.pid, "born": _born(child.pid), "argv": argv}
         world.write(world.folder("run") / f"{self.name}.json", json.dumps(record))
 
     def running(self, world: World) -> bool:
@@ -109,11 +108,16 @@ def _recorded(world: World, name: str) -> tuple[psutil.Process, list[str]] | Non
     try:
         record = json.loads((world.state / "run" / f"{name}.json").read_text())
         process = psutil.Process(record["pid"])
-        if process.create_time() == record["born"] and process.status() != psutil.STATUS_ZOMBIE:
+        if _born(process.pid) == record["born"] and process.status() != psutil.STATUS_ZOMBIE:
             return process, record["argv"]
     except (OSError, ValueError, psutil.NoSuchProcess):
         pass
     return None
+
+
+def _born(pid: int) -> int:
+    """When a process began, in clock ticks since boot (proc(5)); unlike the time of day, that is never set anew."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
 
 
 def _end(process: psutil.Process, grace: float) -> None:
