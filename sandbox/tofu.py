@@ -32,6 +32,8 @@ def tofu_environment(world: World, mirror: Path | None = None) -> dict[str, str]
         # OpenTofu links a provider straight from the mirror. A plugin cache in between saves nothing, and units that
         # fill it side by side fail ("failed to compute a checksum"), also where OpenTofu locks it.
         "TF_PLUGIN_CACHE_DIR": "",
+        # Terragrunt would set one up by itself, in the user's cache.
+        "TG_NO_AUTO_PROVIDER_CACHE_DIR": "true",
         # The sandbox's state is plain JSON in S3: read outputs from it without starting tofu for each dependency.
         "TG_DEPENDENCY_FETCH_OUTPUT_FROM_STATE": "true",
     }
