@@ -183,6 +183,12 @@ TOOLS: tuple[Tool, ...] = (
         ask={"tofu": ("version",)},
     ),
     Tool(
+        "conftest",
+        "github.com/open-policy-agent/conftest",
+        variables={"github.com/open-policy-agent/conftest/internal/version.Version": "{version}"},
+        ask={"conftest": ("--version",)},
+    ),
+    Tool(
         "aws-provider",
         "github.com/terraform-providers/terraform-provider-aws",
         variables={"github.com/terraform-providers/terraform-provider-aws/version.ProviderVersion": "{version}"},
