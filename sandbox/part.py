@@ -81,9 +81,11 @@ class Part(ABC):
             try:
                 return check()
             except NotReadyError as reason:
+                # Records first: what another thread starts between the two questions has not ended.
+                known = [name for name in self.daemons if (world.state / "run" / f"{name}.json").exists()]
                 alive = daemon.recorded(world)
-                for name in self.daemons:
-                    if (world.state / "run" / f"{name}.json").exists() and name not in alive:
+                for name in known:
+                    if name not in alive:
                         raise self.failure(world, f"its process {name} ended", name) from reason
                 if time.monotonic() > deadline:
                     latest = [name for name in self.daemons if name in alive] or list(self.daemons)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 
 import httpx
+import psutil
 import pytest
 from kubernetes import client, config
 
@@ -65,6 +66,14 @@ def pod(world: World, core: client.CoreV1Api) -> Iterator[client.V1Pod]:
         core.delete_namespaced_pod(POD, NAMESPACE, grace_period_seconds=0)
 
 
+def until_gone(pid: int) -> None:
+    """A killed process with much memory takes a moment to end."""
+    deadline = time.monotonic() + 10
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, f"process {pid} outlives its kill"
+        time.sleep(0.02)
+
+
 def test_the_api_server_answers_nobody_without_credentials(world: World) -> None:
     layout = Layout(world)
     tls = ssl.create_default_context(cafile=str(layout.certificate(AUTHORITY)))
@@ -99,10 +108,14 @@ def test_the_death_of_a_process_is_noticed_and_repaired_and_the_pod_lives_on(
     world: World, core: client.CoreV1Api, pod: client.V1Pod, name: str
 ) -> None:
     part = KubernetesPart()
-    os.kill(daemon.recorded(world)[name], signal.SIGKILL)
-    with pytest.raises(NotReadyError, match=name):
-        part.check(world)
-    part.bring_up(world)
+    killed = daemon.recorded(world)[name]
+    os.kill(killed, signal.SIGKILL)
+    until_gone(killed)
+    try:
+        with pytest.raises(NotReadyError, match=name):
+            part.check(world)
+    finally:
+        part.bring_up(world)
     after = until_running(core)
     assert after.metadata.uid == pod.metadata.uid
     assert [one.restart_count for one in after.status.container_statuses] == [0]
@@ -115,6 +128,8 @@ def test_the_death_of_all_processes_at_once_is_repaired_and_the_pod_lives_on(
     alive = daemon.recorded(world)
     for name in part.daemons:
         os.kill(alive[name], signal.SIGKILL)
+    for name in part.daemons:
+        until_gone(alive[name])
     part.bring_up(world)
     after = until_running(core)
     assert after.metadata.uid == pod.metadata.uid

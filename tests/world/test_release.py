@@ -288,7 +288,9 @@ def test_a_registry_that_is_down_fails_the_release_and_up_mends_it(platform: Pla
 def test_an_aws_api_that_lost_its_memory_is_filled_again_by_up(platform: Platform) -> None:
     world = platform.world
     images = client(world, "ecr").describe_images(repositoryName="dev/hello")["imageDetails"]
-    psutil.Process(recorded(world)["aws"]).kill()
+    killed = psutil.Process(recorded(world)["aws"])
+    killed.kill()
+    killed.wait(10)
     notes: list[str] = []
     up(world, lambda event: notes.append(event.text) if event.state == "note" else None)
     assert any("dev is provisioned again" in note for note in notes)
