@@ -20,7 +20,7 @@ from symphony.errors import BadInputError, SymphonyError, ToolError
 from symphony.models import Commit, Desired, Digest, Image
 from tasks.git import fetch, git, head, is_ancestor, work_home
 from tasks.helm import value_files, vendor
-from tasks.images import repository_of
+from tasks.images import image_repository
 
 
 def desired(change: Change, image: Image) -> Desired:
@@ -46,7 +46,7 @@ def image_by_digest(change: Change, application: str, digest: Digest) -> Image:
     known = change.configuration.applications
     if application not in known:
         raise BadInputError(f"The application {application!r} is not in symphony.yaml; there are: {', '.join(known)}.")
-    repository = f"{change.target.aws.registry_host}/{repository_of(change.environment, known[application])}"
+    repository = image_repository(change, known[application])
     return Image(
         application=application, repository=repository, tag="", digest=digest, built=False, commit=change.commit
     )

@@ -105,7 +105,7 @@ def build_image(change: Change, name: str, context: Path, tag: str) -> str:
         TransientError: The engine is out of reach.
     """
     application = change.configuration.applications[name]
-    target = f"{_repository(change, application)}:{tag}"
+    target = f"{image_repository(change, application)}:{tag}"
     labels = {
         "org.opencontainers.image.revision": change.commit,
         "org.opencontainers.image.source": application.git or change.configuration.git.remote,
@@ -173,7 +173,7 @@ def find(change: Change, name: str, tag: str) -> Image | None:
     digest = find_image(change.target, repository_of(change.environment, application), tag)
     if digest is None:
         return None
-    repository = _repository(change, application)
+    repository = image_repository(change, application)
     return Image(application=name, repository=repository, tag=tag, digest=digest, built=False, commit=change.commit)
 
 
@@ -212,7 +212,8 @@ def _refused(name: str, repository: str, tag: str, said: str) -> SymphonyError:
     return kind(f"The registry does not take the image of {name} as {repository}:{tag}: {said.strip()}")
 
 
-def _repository(change: Change, application: Application) -> str:
+def image_repository(change: Change, application: Application) -> str:
+    """Host and repository, as the names of an application's images begin."""
     return f"{change.target.aws.registry_host}/{repository_of(change.environment, application)}"
 
 
