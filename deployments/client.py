@@ -118,18 +118,18 @@ class PrefectApi:
             SymphonyError: The server refuses or cannot be reached.
         """
         body: dict[str, Any] = {"flows": {"name": {"any_": [flow]}}, "sort": "NAME_ASC", "limit": _PAGE}
-        known = {one["name"]: one["id"] for one in self._call("POST", "/deployments/filter", body)}
+        known = {one["name"]: one["id"] for one in self.call("POST", "/deployments/filter", body)}
         if deployment not in known:
             there = ", ".join(f"{flow}/{name}" for name in known) or "none of that flow; run `symphony deploy-flows`"
             raise BadInputError(f"Prefect at {self.url} has no deployment {flow}/{deployment}; there are: {there}.")
         # A key of its own where none is given: a request that is sent again must not start a second run.
         body = {"parameters": parameters, "idempotency_key": key or uuid.uuid4().hex, "state": {"type": "SCHEDULED"}}
-        return Run.model_validate(self._call("POST", f"/deployments/{known[deployment]}/create_flow_run", body))
+        return Run.model_validate(self.call("POST", f"/deployments/{known[deployment]}/create_flow_run", body))
 
     def find(self, key: str) -> Run | None:
         """The run that was started with an idempotency key."""
         body = {"flow_runs": {"idempotency_key": {"any_": [key]}}, "limit": 1}
-        found = self._call("POST", "/flow_runs/filter", body)
+        found = self.call("POST", "/flow_runs/filter", body)
         return Run.model_validate(found[0]) if found else None
 
     def run(self, identity: str) -> Run:
@@ -138,7 +138,7 @@ class PrefectApi:
         Raises:
             BadInputError: No such run.
         """
-        return Run.model_validate(self._call("GET", f"/flow_runs/{identity}", missing=f"the run {identity}"))
+        return Run.model_validate(self.call("GET", f"/flow_runs/{identity}", missing=f"the run {identity}"))
 
     def tasks(self, identity: str) -> list[TaskState]:
         """The task runs of a run, in the order they started."""
@@ -147,7 +147,7 @@ class PrefectApi:
             "sort": "EXPECTED_START_TIME_ASC",
             "limit": _PAGE,
         }
-        return [TaskState.model_validate(one) for one in self._call("POST", "/task_runs/filter", body)]
+        return [TaskState.model_validate(one) for one in self.call("POST", "/task_runs/filter", body)]
 
     def follow(self, identity: str) -> Iterator[tuple[Run, list[TaskState]]]:
         """The run and its tasks, four times a second, until it has ended."""
@@ -165,7 +165,7 @@ class PrefectApi:
             "sort": "UPDATED_DESC",
             "limit": 1,
         }
-        found = self._call("POST", "/artifacts/filter", body)
+        found = self.call("POST", "/artifacts/filter", body)
         return str(found[0]["data"]) if found else None
 
     def versions(self) -> dict[str, str]:
@@ -179,7 +179,7 @@ class PrefectApi:
     def cancel(self, identity: str) -> None:
         """Ask for a run's end; its worker ends the process."""
         state = {"type": "CANCELLING", "message": "Cancelled from the command line."}
-        self._call("POST", f"/flow_runs/{identity}/set_state", {"state": state})
+        self.call("POST", f"/flow_runs/{identity}/set_state", {"state": state})
 
     def link(self, identity: str) -> str:
         """Address of a run's page."""
@@ -187,12 +187,27 @@ class PrefectApi:
 
     def _pages(self, path: str) -> Iterator[dict[str, Any]]:
         for offset in itertools.count(step=_PAGE):
-            page = self._call("POST", path, {"limit": _PAGE, "offset": offset})
+            page = self.call("POST", path, {"limit": _PAGE, "offset": offset})
             yield from page
             if len(page) < _PAGE:
                 return
 
-    def _call(self, method: str, path: str, body: dict[str, Any] | None = None, missing: str = "it") -> Any:
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None, missing: str = "it") -> Any:
+        """One request, sent again where the server was too busy to take it.
+
+        Args:
+            method: Method of HTTP.
+            path: Path below the API's address.
+            body: What to send as JSON.
+            missing: What a 404 means that Prefect does not know.
+
+        Returns:
+            The answer's JSON; None where it has no content.
+
+        Raises:
+            BadInputError: The server refuses the request or the credentials.
+            SymphonyError: It failed, or cannot be reached.
+        """
         try:
             answer = self._send(method, path, body)
         except httpx.HTTPError as error:

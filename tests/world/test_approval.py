@@ -9,9 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import httpx
 import psutil
 import pytest
 
@@ -84,17 +82,11 @@ class Production:
         return str((run.state or {})["state_details"]["pause_key"])
 
     def answer(self, run: Run, **answer: str) -> None:
-        self.call("POST", f"/flow_runs/{run.id}/resume", {"run_input": answer})
-
-    def call(self, method: str, path: str, body: object = None) -> Any:
-        login = ("admin", self.world.secret("prefect-password"))
-        answer = httpx.request(method, f"{self.api.url}{path}", json=body, auth=login, timeout=20)
-        answer.raise_for_status()
-        return answer.json() if answer.content else None
+        self.api.call("POST", f"/flow_runs/{run.id}/resume", {"run_input": answer})
 
     def slots(self) -> dict[str, int]:
         """Slots taken of every limit of prod, and of the deployment."""
-        limits = self.call("POST", "/v2/concurrency_limits/filter", {"limit": 200})
+        limits = self.api.call("POST", "/v2/concurrency_limits/filter", {"limit": 200})
         return {
             one["name"]: one["active_slots"] for one in limits if one["active_slots"] and "deploy-" not in one["name"]
         }
@@ -154,7 +146,7 @@ def test_a_run_that_waits_holds_nothing_and_applies_what_was_approved(production
     s3 = client(production.world, "s3")
     assert {s3.head_object(Bucket=_BUCKET, Key=key)["ServerSideEncryption"] for key in kept} == {"AES256"}
     assert not s3.list_objects_v2(Bucket=_BUCKET, Prefix="prod/access/terraform.tfstate.tflock").get("Contents")
-    question = production.call(
+    question = production.api.call(
         "GET",
         f"/flow_runs/{waiting.id}/input/suspended-{production.question(production.api.run(waiting.id))}-description",
     )
@@ -190,7 +182,7 @@ def test_a_refusal_leaves_everything_as_it_was(production: Production) -> None:
 def test_an_answer_without_a_name_is_not_taken(production: Production) -> None:
     waiting = production.start(production.commit(group("nameless")))
     key = production.suspended(waiting)
-    said = production.call(
+    said = production.api.call(
         "POST", f"/flow_runs/{waiting.id}/resume", {"run_input": {"approver": "", "decision": "approve"}}
     )
     assert said["status"] == "REJECT"
