@@ -29,10 +29,11 @@ def demo() -> None:
     console = Console()
     world = bring_up(console)
     started = time.monotonic()
-    pushed = push_change(world)
+    told: list[str] = []
+    pushed = push_change(world, told.append)
     console.print(f"Pushed [bold]{pushed.commit[:12]}[/]: the service shall say “{pushed.greeting}”.", soft_wrap=True)
     api = connect()
-    run = _started(api, pushed)
+    run = _started(api, pushed, told)
     console.print(f"[dim]{api.link(run.id)}[/]")
     run = follow(console, api, run)
     url = f"http://hello.dev.localhost:{world.ports.ingress}/"
@@ -43,15 +44,16 @@ def demo() -> None:
     _links(console, world, api, run, url)
 
 
-def _started(api: PrefectApi, pushed: Push) -> Run:
-    """The run that the push hook started."""
+def _started(api: PrefectApi, pushed: Push, told: list[str]) -> Run:
+    """The run that the push hook started; what the hook told is the reason where there is none."""
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if run := api.find(pushed.key):
             return run
         time.sleep(_POLL_SECONDS)
     raise SymphonyError(
-        f"The push of {pushed.commit[:12]} started no release within {_START_SECONDS} s; see `symphony logs git`."
+        f"The push of {pushed.commit[:12]} started no release within {_START_SECONDS} s; the remote said: "
+        f"{' '.join(told) or 'nothing'}"
     )
 
 
