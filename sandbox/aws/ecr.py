@@ -17,6 +17,7 @@ from moto.ecr.models import ECRBackend, Image, Repository
 from moto.ecr.responses import ECRResponse
 
 from sandbox.aws import login
+from sandbox.aws.artifact import artifact_type
 from sandbox.aws.ecr_names import PUSHED_AT, RESTORED
 from sandbox.aws.settings import AwsSettings
 
@@ -32,7 +33,7 @@ def image_size(manifest: str) -> int | None:
 
 
 def correct(settings: AwsSettings) -> None:
-    """Patch moto's ECR: logins that expire, sizes, repository addresses, moved tags, adoption of what was restored."""
+    """Patch moto's ECR: logins, sizes, artifact types, addresses, moved tags, adoption of what was restored."""
 
     def get_authorization_token(self: Any) -> ActionResult:
         made = login.issue(settings.login_secret, time.time(), login.life(Path(settings.login_life)))
@@ -46,6 +47,7 @@ def correct(settings: AwsSettings) -> None:
         )
 
     _replace(ECRResponse, "get_authorization_token", get_authorization_token)
+    _replace(Image, "artifact_media_type", property(lambda self: artifact_type(self.image_manifest) or None))
     _replace(Image, "get_image_size_in_bytes", lambda self: image_size(self.image_manifest))
     _address_repositories(settings.registry)
     _keep_images_whose_tag_moved()
@@ -54,7 +56,7 @@ def correct(settings: AwsSettings) -> None:
     _delete_layers_too(settings)
 
 
-def _replace(owner: type, name: str, method: Callable[..., Any]) -> None:
+def _replace(owner: type, name: str, method: Callable[..., Any] | property) -> None:
     setattr(owner, name, method)
 
 

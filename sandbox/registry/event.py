@@ -19,7 +19,15 @@ _FIRST_PAUSE = 0.5
 
 
 def image_action(  # noqa: PLR0913 - the event's own fields
-    *, account: str, region: str, repository: str, digest: str, tag: str | None, media_type: str, at: datetime
+    *,
+    account: str,
+    region: str,
+    repository: str,
+    digest: str,
+    tag: str | None,
+    media_type: str,
+    artifact: str,
+    at: datetime,
 ) -> dict[str, Any]:
     """The event that AWS sends for a completed push (Amazon ECR user guide, "Amazon ECR events and EventBridge")."""
     tagged = {"image-tag": tag} if tag else {}
@@ -39,6 +47,7 @@ def image_action(  # noqa: PLR0913 - the event's own fields
             "image-digest": digest,
             **tagged,
             "manifest-media-type": media_type,
+            **({"artifact-media-type": artifact} if artifact else {}),
         },
     }
 

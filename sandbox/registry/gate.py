@@ -23,6 +23,7 @@ from sandbox.aws import login
 from sandbox.registry import errors, manifest
 from sandbox.registry.ecr import Books, Repository
 from sandbox.registry.notification import Intake, Push, pushes
+from sandbox.registry.referrers import INDEX, Referrers, index
 from sandbox.registry.settings import NOTIFICATIONS, SECRET_HEADER, GateSettings
 from sandbox.registry.upstream import Upstream
 from sandbox.world import ACCOUNT
@@ -41,6 +42,7 @@ class Gate:
         books: ECR's repositories and images.
         upstream: The registry behind it.
         intake: Takes the registry's notifications.
+        referrers: What refers to images.
         clock: Unix time; a test's own where it plays with it.
     """
 
@@ -48,6 +50,7 @@ class Gate:
     books: Books
     upstream: Upstream
     intake: Intake
+    referrers: Referrers
     clock: Callable[[], float] = time.time
 
     def application(self, repair: Callable[[], Awaitable[object]] | None = None) -> Starlette:
@@ -112,7 +115,9 @@ class Gate:
             return errors.unauthorized("The user name and password are no ECR login of this account.", realm)
         return None
 
-    async def _serve(self, request: Request, tags: defaultdict[tuple[str, str], asyncio.Lock]) -> Response:
+    async def _serve(  # noqa: PLR0911 - one a case of the distribution API
+        self, request: Request, tags: defaultdict[tuple[str, str], asyncio.Lock]
+    ) -> Response:
         path = request.scope["raw_path"].decode("ascii", "replace")
         if path in {"/v2", "/v2/"}:
             return JSONResponse({}, headers={"Docker-Distribution-Api-Version": "registry/2.0"})
@@ -127,6 +132,8 @@ class Gate:
         if target.reference and request.method == "PUT":
             async with tags[target.repository, target.reference]:
                 return await self._put(request, repository, target.reference, target.tag)
+        if target.subject:
+            return await self._list(request, repository, target.subject)
         return await self._pass_on(request, repository, target.reference)
 
     async def _pass_on(self, request: Request, repository: Repository, reference: str | None) -> Response:
@@ -136,6 +143,20 @@ class Gate:
             return errors.no_image(repository.name, reference)
         _, response = await self.upstream.forward(request)
         return response
+
+    async def _list(self, request: Request, repository: Repository, image: str) -> Response:
+        """What refers to an image (OCI distribution specification 1.1, "Listing Referrers"); none is an empty list."""
+        if request.method not in {"GET", "HEAD"}:
+            return errors.refusal(405, "UNSUPPORTED", "Referrers are listed by GET.")
+        found = await asyncio.to_thread(self.referrers.of, repository.name, image)
+        headers = {}
+        if kind := request.query_params.get("artifactType"):
+            found = [entry for entry in found if entry["artifactType"] == kind]
+            headers["OCI-Filters-Applied"] = "artifactType"
+        # One that was deleted through ECR's API is listed no more.
+        there = [await asyncio.to_thread(self.books.digest_of, repository.name, entry["digest"]) for entry in found]
+        listed = [entry for entry, known in zip(found, there, strict=True) if known]
+        return JSONResponse(index(listed), headers=headers, media_type=INDEX)
 
     async def _put(self, request: Request, repository: Repository, reference: str, tag: str | None) -> Response:
         """Put a manifest, unless its tag is taken for good; done when ECR's books have it."""
@@ -152,6 +173,10 @@ class Gate:
         with self.intake.awaiting(Push(repository.name, digest, tag)) as entered:
             answer, response = await self.upstream.forward(request, body)
             if answer.is_success:
+                kind = request.headers.get("content-type", "")
+                put = manifest.Manifest(digest, kind, body.decode(errors="replace"))
+                if image := await asyncio.to_thread(self.referrers.keep, repository.name, put):
+                    response.headers["OCI-Subject"] = image  # tells the client to write no list by tag
                 try:
                     await asyncio.wait_for(entered.wait(), _INTAKE_SECONDS)
                 except TimeoutError:

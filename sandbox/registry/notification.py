@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.aws.artifact import artifact_type
 from sandbox.registry import event
 from sandbox.registry.ecr import Books
 from sandbox.registry.manifest import MEDIA_TYPES
@@ -69,6 +70,7 @@ class Intake:
             digest=found.digest,
             tag=push.tag,
             media_type=found.media_type,
+            artifact=artifact_type(found.text),
             at=event.now(),
         )
         self._events.send(event.prefect_event(action, self._registry))

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from sandbox.registry.ecr import Books
+from sandbox.registry.referrers import Referrers
 from sandbox.registry.upstream import Upstream
 
 _log = logging.getLogger(__name__)
@@ -26,12 +27,13 @@ class Restored:
     images: list[str] = field(default_factory=list)
 
 
-async def repair(books: Books, upstream: Upstream, storage: Path) -> dict[str, list[str]]:
+async def repair(books: Books, upstream: Upstream, referrers: Referrers, storage: Path) -> dict[str, list[str]]:
     """Compare the registry with ECR's books and put back what is missing there; harmless where nothing is.
 
     Args:
         books: ECR's repositories and images.
         upstream: The registry.
+        referrers: Signatures and SBOMs, which have no tags.
         storage: Its folder, whose files tell when an image came in.
     """
     done = Restored()
@@ -50,6 +52,13 @@ async def repair(books: Books, upstream: Upstream, storage: Path) -> dict[str, l
             pushed = pushed_at(storage, name, found.digest)
             await asyncio.to_thread(books.put, name, tag, found, pushed)
             done.images.append(f"{name}:{tag}")
+    for name, digest in referrers.everything():
+        if await asyncio.to_thread(books.repository, name) is None:
+            continue
+        known = await asyncio.to_thread(books.digest_of, name, digest)
+        if known is None and (found := await upstream.manifest(name, digest)):
+            await asyncio.to_thread(books.put, name, None, found, pushed_at(storage, name, digest))
+            done.images.append(f"{name}@{digest}")
     if done.images:
         _log.warning("Put %d images back into ECR: %s.", len(done.images), ", ".join(done.images))
     return asdict(done)

@@ -16,6 +16,7 @@ from sandbox.registry.ecr import Books
 from sandbox.registry.event import PrefectEvents
 from sandbox.registry.gate import Gate
 from sandbox.registry.notification import Intake
+from sandbox.registry.referrers import Referrers
 from sandbox.registry.repair import repair
 from sandbox.registry.settings import REGISTRY_USER, GateSettings
 from sandbox.registry.upstream import Upstream
@@ -46,8 +47,9 @@ async def serve(settings: GateSettings) -> None:
         upstream = Upstream(registry)
         host = f"{settings.host}:{settings.port}"
         intake = Intake(books, upstream, PrefectEvents(prefect, settings.prefect), host)
-        gate = Gate(settings, books, upstream, intake)
-        application = gate.application(lambda: repair(books, upstream, Path(settings.storage)))
+        referrers = Referrers(Path(settings.ledger).with_name("referrers"))
+        gate = Gate(settings, books, upstream, intake, referrers)
+        application = gate.application(lambda: repair(books, upstream, referrers, Path(settings.storage)))
         config = uvicorn.Config(
             application, settings.host, settings.port, log_level="error", access_log=False, server_header=False
         )

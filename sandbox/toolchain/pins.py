@@ -36,6 +36,8 @@ class Tool:
         ask: Arguments that make each program print its version; empty where one on PATH would not do.
         copied: Folders of the module that come along, by name in ``share``; ``*.yaml`` without kustomizations.
         released: The version, where the module's own is a pseudo-version.
+        sources: Files of the wrapper module that are a main package of its own, on the module as a library; where
+            there are some, they are what is built instead of ``commands``.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Tool:
     ask: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     copied: Mapping[str, str] = field(default_factory=dict)
     released: str = ""
+    sources: tuple[str, ...] = ()
     modules: Path = HERE / "modules"
 
     @property
@@ -57,6 +60,8 @@ class Tool:
     @property
     def packages(self) -> tuple[str, ...]:
         """Main packages by import path."""
+        if self.sources:
+            return (f"symphony.local/toolchain/{self.name}",)
         return tuple(f"{self.module}/{command}".rstrip("/") for command in self.commands)
 
     @property
@@ -98,7 +103,7 @@ class Tool:
             target(),
         ]
         digest = hashlib.sha256(json.dumps(recipe, sort_keys=True, default=list).encode())
-        for name in ("go.mod", "go.sum"):
+        for name in ("go.mod", "go.sum", *self.sources):
             digest.update(hashlib.sha256((self.folder / name).read_bytes()).digest())
         return digest.hexdigest()[:16]
 
@@ -187,6 +192,14 @@ TOOLS: tuple[Tool, ...] = (
         "github.com/open-policy-agent/conftest",
         variables={"github.com/open-policy-agent/conftest/internal/version.Version": "{version}"},
         ask={"conftest": ("--version",)},
+    ),
+    Tool(
+        # The whole of cosign takes three times as long to compile; any cosign of this version on PATH takes its place.
+        "cosign",
+        "github.com/sigstore/cosign/v3",
+        variables={"main.version": "{version}"},
+        ask={"cosign": ("version",)},
+        sources=("main.go",),
     ),
     Tool(
         "aws-provider",

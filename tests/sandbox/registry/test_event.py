@@ -19,6 +19,7 @@ def action(tag: str | None = "one") -> dict[str, object]:
         digest="sha256:1",
         tag=tag,
         media_type=MANIFEST,
+        artifact="application/vnd.docker.container.image.v1+json",
         at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
     )
 
@@ -41,6 +42,7 @@ def test_the_event_is_shaped_as_eventbridge_shapes_it() -> None:
             "image-digest": "sha256:1",
             "image-tag": "one",
             "manifest-media-type": MANIFEST,
+            "artifact-media-type": "application/vnd.docker.container.image.v1+json",
         },
     }
 

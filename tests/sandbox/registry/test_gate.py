@@ -5,6 +5,7 @@ import base64
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,6 +23,7 @@ from sandbox.registry.event import PrefectEvents
 from sandbox.registry.gate import Gate
 from sandbox.registry.manifest import MEDIA_TYPES, Manifest, digest
 from sandbox.registry.notification import Intake
+from sandbox.registry.referrers import Referrers
 from sandbox.registry.settings import NOTIFICATIONS, SECRET_HEADER, GateSettings
 from sandbox.registry.upstream import Upstream
 
@@ -118,7 +120,7 @@ class Setup:
 
 
 @pytest.fixture
-def setup() -> Setup:
+def setup(tmp_path: Path) -> Setup:
     behind = Behind()
     books = Books({"dev/hello": Repository("dev/hello", "IMMUTABLE"), "dev/loose": Repository("dev/loose")})
     clock = [1000.0]
@@ -136,7 +138,8 @@ def setup() -> Setup:
     application = Starlette(routes=[Route("/api/events", prefect, methods=["POST"])])
     sender = PrefectEvents(httpx.AsyncClient(transport=httpx.ASGITransport(application)), "http://prefect")
     intake = Intake(books, upstream, sender, "127.0.0.1:5010")  # type: ignore[arg-type]
-    gate = Gate(SETTINGS, books, upstream, intake, lambda: clock[0]).application()  # type: ignore[arg-type]
+    referrers = Referrers(tmp_path)
+    gate = Gate(SETTINGS, books, upstream, intake, referrers, lambda: clock[0]).application()  # type: ignore[arg-type]
 
     async def notify(envelope: dict[str, Any]) -> None:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://gate") as gateway:
@@ -273,3 +276,37 @@ def test_a_push_raises_its_event(setup: Setup) -> None:
         setup.put("/v2/dev/hello/manifests/one", ONE)
         setup.client.get("/v2/")
     assert [event["payload"]["detail"]["image-digest"] for event in setup.events] == [digest(ONE)]
+
+
+SBOM = json.dumps(
+    {
+        "schemaVersion": 2,
+        "mediaType": MEDIA_TYPES[2],
+        "artifactType": "application/spdx+json",
+        "config": {"mediaType": "application/vnd.oci.empty.v1+json"},
+        "subject": {"mediaType": MEDIA_TYPES[2], "digest": digest(ONE), "size": len(ONE)},
+    }
+).encode()
+
+
+def test_what_refers_to_an_image_is_listed_as_ecr_lists_it(setup: Setup) -> None:
+    setup.put("/v2/dev/hello/manifests/one", ONE)
+    path = f"/v2/dev/hello/referrers/{digest(ONE)}"
+    assert setup.client.get(path, headers=setup.login()).json()["manifests"] == []
+    answer = setup.put(f"/v2/dev/hello/manifests/{digest(SBOM)}", SBOM)
+    assert answer.headers["OCI-Subject"] == digest(ONE)
+    (listed,) = setup.client.get(path, headers=setup.login()).json()["manifests"]
+    assert (listed["digest"], listed["artifactType"]) == (digest(SBOM), "application/spdx+json")
+    other = setup.client.get(f"{path}?artifactType=text/plain", headers=setup.login())
+    assert (other.json()["manifests"], other.headers["OCI-Filters-Applied"]) == ([], "artifactType")
+
+
+def test_a_referrer_deleted_in_ecr_is_listed_no_more(setup: Setup) -> None:
+    setup.put(f"/v2/dev/hello/manifests/{digest(SBOM)}", SBOM)
+    setup.books.images.clear()
+    answer = setup.client.get(f"/v2/dev/hello/referrers/{digest(ONE)}", headers=setup.login())
+    assert answer.json()["manifests"] == []
+
+
+def test_an_image_is_nobodys_referrer(setup: Setup) -> None:
+    assert "OCI-Subject" not in setup.put("/v2/dev/hello/manifests/one", ONE).headers

@@ -1,4 +1,5 @@
 import asyncio
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from botocore.exceptions import ClientError
 from sandbox.aws.ecr_names import RESTORED
 from sandbox.registry.ecr import Books, Repository
 from sandbox.registry.manifest import MEDIA_TYPES, Manifest
+from sandbox.registry.referrers import Referrers
 from sandbox.registry.repair import pushed_at, repair
 
 DIGEST = f"sha256:{'1' * 64}"
@@ -45,7 +47,9 @@ class Ecr:
         return {"imageDetails": [{"imageDigest": self.images[repositoryName, reference]}]}
 
     def put_image(self, **image: str) -> None:
-        self.images[image["repositoryName"], image["imageTag"]] = image["imageDigest"]
+        for reference in (image.get("imageTag"), image["imageDigest"]):
+            if reference:
+                self.images[image["repositoryName"], reference] = image["imageDigest"]
 
 
 class Registry:
@@ -62,7 +66,8 @@ class Registry:
 
 
 def restored(ecr: Ecr, folder: Path) -> dict[str, list[str]]:
-    return asyncio.run(repair(Books(ecr, folder / "ledger.json"), Registry(), folder))  # type: ignore[arg-type]
+    books, referrers = Books(ecr, folder / "ledger.json"), Referrers(folder / "referrers")
+    return asyncio.run(repair(books, Registry(), referrers, folder))  # type: ignore[arg-type]
 
 
 def test_what_the_api_lost_is_put_back_as_it_was(tmp_path: Path) -> None:
@@ -74,13 +79,20 @@ def test_what_the_api_lost_is_put_back_as_it_was(tmp_path: Path) -> None:
     assert made["imageTagMutability"] == "IMMUTABLE"
     assert made["imageScanningConfiguration"] == {"scanOnPush": True}
     assert made["tags"] == [{"Key": RESTORED, "Value": "true"}]
-    assert lost.images == {("dev/hello", "one"): DIGEST}
+    assert lost.images == {("dev/hello", "one"): DIGEST, ("dev/hello", DIGEST): DIGEST}
 
 
 def test_nothing_lost_is_nothing_done(tmp_path: Path) -> None:
     lost = Ecr()
     restored(lost, tmp_path)
     assert restored(lost, tmp_path) == {"repositories": [], "images": []}
+
+
+def test_a_signature_that_the_api_lost_is_put_back_by_digest(tmp_path: Path) -> None:
+    referrer = Manifest(f"sha256:{'2' * 64}", MEDIA_TYPES[2], json.dumps({"subject": {"digest": DIGEST}}))
+    Referrers(tmp_path / "referrers").keep("dev/hello", referrer)
+    lost = Ecr()
+    assert f"dev/hello@{referrer.digest}" in restored(lost, tmp_path)["images"]
 
 
 def test_a_repository_without_images_is_left_to_provisioning(tmp_path: Path) -> None:

@@ -41,6 +41,17 @@ def test_the_key_changes_with_the_recipe(tool: Tool, changes: dict[str, object])
     assert again(tool, **changes) != tool.key
 
 
+def test_a_main_package_of_the_wrapper_is_part_of_the_key(tool: Tool) -> None:
+    source = tool.folder / "main.go"
+    source.write_text("package main\n")
+    before = dataclasses.replace(tool, sources=("main.go",))
+    assert before.packages == (f"symphony.local/toolchain/{tool.name}",)
+    assert before.key != tool.key
+    first = before.key
+    source.write_text("package main\n\nfunc main() {}\n")
+    assert again(before) != first
+
+
 def test_the_key_changes_with_platform_and_go(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = {tool.key}
     monkeypatch.setattr(pins, "go_version", lambda: "1.99.0")
