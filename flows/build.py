@@ -9,6 +9,7 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.names import run_name
+from flows.supply_chain import attached
 from symphony.change import Change
 from symphony.config import Name
 from symphony.errors import BadInputError
@@ -21,7 +22,7 @@ from tasks.images import build_image, content_tag, find, push_image, source
 
 @flow(name="build", flow_run_name=run_name("build"), task_runner=ThreadPoolTaskRunner(max_workers=4))  # type: ignore[arg-type]
 def build(environment: Name, commit: str = "main", applications: list[Name] | None = None) -> tuple[Image, ...]:
-    """Build the images that ECR does not have yet and push them.
+    """Build the images that ECR does not have yet and push them; attach the SBOM and signature that any of them lacks.
 
     Args:
         environment: Environment of symphony.yaml whose registry takes the images.
@@ -29,7 +30,9 @@ def build(environment: Name, commit: str = "main", applications: list[Name] | No
         applications: Applications to build; by default those that changed since the environment's last release.
     """
     with open_change(environment, commit) as change:
-        return build_images(change, applications or affected_applications(change))
+        images = build_images(change, applications or affected_applications(change))
+        with attached(change, images):
+            return images
 
 
 def build_images(change: Change, applications: Sequence[str]) -> tuple[Image, ...]:

@@ -13,6 +13,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.build import build_images
 from flows.names import run_name
+from flows.supply_chain import admit, attached
 from symphony.change import Change
 from symphony.config import Name
 from symphony.errors import DeployError, SupersededError, SymphonyError
@@ -46,13 +47,11 @@ def deploy(
         force: Deploy also where the environment has a newer commit already.
     """
     with open_change(environment, commit) as change:
-        chosen = (
-            tuple(image_by_digest(change, name, digest) for name, digest in images.items())
-            if images
-            else build_images(change, applications or affected_applications(change))
-        )
+        given = tuple(image_by_digest(change, name, digest) for name, digest in (images or {}).items())
+        built = () if given else build_images(change, applications or affected_applications(change))
         try:
-            deployed = deploy_images(change, chosen, force=force)
+            with attached(change, built):
+                deployed = deploy_images(change, given or built, force=force)
         except SupersededError as error:
             return Completed(name="Superseded", message=str(error))
         if deployed is None:
@@ -77,12 +76,13 @@ def deploy_images(
         What was deployed; None where there was nothing to move.
 
     Raises:
-        BadInputError: A chart does not render; nothing has been changed.
+        BadInputError: An image is not let in, or a chart does not render; nothing has been changed.
         SupersededError: The environment has newer commits of all these applications.
         DeployError: An application did not come up; the sentence says why and what was put back.
     """
     if not images and not removed:
         return None
+    admit(change, images)
     with locked(change.environment, [*(image.application for image in images), *removed]):
         newer = {} if force else superseding(change, [image.application for image in images])
         moving = [image for image in images if image.application not in newer]

@@ -15,6 +15,7 @@ from flows.deploy import deploy_images, undo
 from flows.names import run_name
 from flows.provision import ApprovalHours, ProvisionError, provision_change
 from flows.smoke import smoke_applications
+from flows.supply_chain import attached
 from symphony.change import Change
 from symphony.config import Name
 from symphony.errors import SmokeError, SupersededError, SymphonyError
@@ -79,9 +80,11 @@ def release_change(change: Change, *, approved_by: str = "", approval_hours: flo
         if not (story.units or applications or story.removed):
             get_run_logger().info("Nothing affected since %s: no unit, no application.", (change.base or "")[:12])
             return None
-        with story.stage("build"):
-            story.images = build_images(change, applications)
-        with locked(change.environment, [*applications, *story.removed]):
+        with contextlib.ExitStack() as beside:
+            with story.stage("build"):
+                story.images = build_images(change, applications)
+                beside.enter_context(attached(change, story.images))
+            beside.enter_context(locked(change.environment, [*applications, *story.removed]))
             with story.stage("deploy"):
                 story.deployed = deploy_images(change, story.images, story.removed)
             with story.stage("smoke"):

@@ -8,20 +8,20 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
 from symphony.errors import BadInputError
-
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
-"""A DNS label of at most 40 characters (RFC 1123), so that it fits every name made of it."""
-
-Seconds = Annotated[float, Field(gt=0, le=24 * 3600)]
+from symphony.section import Model as Model  # noqa: PLC0414 - sections are described by it elsewhere too
+from symphony.section import Name as Name  # noqa: PLC0414 - so that callers need one module
+from symphony.section import Seconds
+from symphony.supply_chain import SupplyChain
 
 
 def _inside(path: str) -> str:
@@ -33,12 +33,6 @@ def _inside(path: str) -> str:
 
 RepositoryPath = Annotated[str, AfterValidator(_inside)]
 """A POSIX path relative to the repository's root that cannot leave it."""
-
-
-class Model(BaseModel):
-    """A frozen section that refuses keys it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Git(Model):
@@ -142,6 +136,9 @@ class Environment(Model):
     kubernetes: Kubernetes
     argocd: ArgoCD
     ingress: Ingress = Ingress()
+    supply_chain: SupplyChain = Field(
+        default=SupplyChain(), description="SBOM, signature and scan of images; nothing is asked by default."
+    )
 
     @model_validator(mode="after")
     def _endpoint_only_in_a_sandbox(self) -> Environment:
@@ -240,10 +237,17 @@ def _section(place: Sequence[str | int]) -> type[Model] | None:
         if isinstance(kind, type) and issubclass(kind, Model):
             field = kind.model_fields.get(str(part))
             kind = field.annotation if field else None
+            if isinstance(kind, UnionType):
+                kind = _last(kind)
         else:
-            arguments = get_args(kind)
-            kind = arguments[-1] if arguments else None
+            kind = _last(kind)
     return kind if isinstance(kind, type) and issubclass(kind, Model) else None
+
+
+def _last(kind: Any) -> Any:
+    """The last type that an annotation is made of, such as the values of a mapping."""
+    arguments = [argument for argument in get_args(kind) if argument not in {NoneType, Ellipsis}]
+    return arguments[-1] if arguments else None
 
 
 def _allowed(place: Sequence[str | int]) -> str:

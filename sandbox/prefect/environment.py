@@ -10,6 +10,7 @@ from sandbox.aws import aws_environment
 from sandbox.docker.engine import choose
 from sandbox.git import git_environment
 from sandbox.prefect import database
+from sandbox.registry.signing import signing_environment
 from sandbox.tofu import tofu_environment
 from sandbox.world import World
 
@@ -71,6 +72,7 @@ def worker_environment(world: World) -> dict[str, str]:
         aws_environment(world)
         | git_environment(world)
         | tofu_environment(world)
+        | signing_environment(world)
         | client_environment(world)
         | {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), world.path]),

@@ -1,0 +1,64 @@
+"""The SBOM of an image: what syft finds in it, attached to it in the registry."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from prefect import task
+
+from symphony.change import Change
+from symphony.errors import SymphonyError, ToolError
+from symphony.models import Digest, Image
+from symphony.tool import run
+from tasks.images import repository_of
+from tasks.oci_registry import login_environment, oci_registry, plain
+from tasks.retry import TRANSIENT
+
+SPDX = "application/spdx+json"
+"""Media type of an SBOM, and artifact type of what carries it (SPDX 2.3, JSON)."""
+_LIMIT_SECONDS = 600.0
+
+
+@task(name="attach SBOM", task_run_name="attach SBOM to {image.application}", **TRANSIENT)
+def attach_sbom(change: Change, image: Image) -> Digest:
+    """Let syft list what is in an image and attach the list to it; an image that has one keeps it.
+
+    Args:
+        change: The commit being released.
+        image: The image, pushed.
+
+    Returns:
+        Digest of the referrer that carries the SBOM.
+
+    Raises:
+        SymphonyError: syft cannot read the image, or the registry refuses the SBOM.
+        TransientError: The registry was out of reach.
+    """
+    repository = repository_of(change.environment, change.configuration.applications[image.application])
+    with oci_registry(change.target) as registry:
+        if there := registry.referrers(repository, image.digest, SPDX):
+            return there[0].digest
+        return registry.attach(repository, image.digest, SPDX, _listed(change, image))
+
+
+def _listed(change: Change, image: Image) -> bytes:
+    settings = {
+        "SYFT_CHECK_FOR_APP_UPDATE": "false",
+        "SYFT_REGISTRY_INSECURE_USE_HTTP": str(plain(change.target)).lower(),
+    }
+    with tempfile.TemporaryDirectory(prefix="symphony-sbom-") as folder, login_environment(change.target) as login:
+        made = Path(folder) / "sbom.spdx.json"
+        source = f"registry:{image.reference}"
+        try:
+            run(
+                ["syft", "scan", "--quiet", source, "--output", f"spdx-json={made}"],
+                env={**login, **settings},
+                limit=_LIMIT_SECONDS,
+            )
+        except ToolError as error:
+            raise SymphonyError(
+                f"syft cannot list what is in the image of {image.application}, {image.reference}: "
+                f"{error.output.strip() or error}"
+            ) from error
+        return made.read_bytes()
