@@ -212,10 +212,11 @@ def _mistake(data: CommentedMap, error: ErrorDetails) -> str:
     place = [part for part in error["loc"] if part != "[key]"]
     line, section = 1, data
     for part in place:
-        if not isinstance(section, Mapping) or part not in section:
+        many = isinstance(section, list)
+        if not (many or isinstance(section, Mapping)) or part not in (range(len(section)) if many else section):
             break
         with contextlib.suppress(KeyError, AttributeError):
-            line = section.lc.key(part)[0] + 1
+            line = (section.lc.item if many else section.lc.key)(part)[0] + 1
         section = section[part]
     key = ".".join(str(part) for part in place) or "the file"
     found = error["input"]
