@@ -95,6 +95,8 @@ class Layers:
             self._plan([unit for unit in ready if unit.path not in fetched])
             for path, saved in fetched.items():
                 self.results[path] = UnitResult(unit=path, state="planned", plan=saved.plan)
+            # While a plan waits for its answer, an exception that let it through may have ended.
+            self._check([unit for unit in ready if unit.path in fetched])
             files = {path: saved.file for path, saved in fetched.items()}
             wanted = self._approved([unit for unit in ready if self._state(unit) == "planned"], files)
             self._apply(wanted)
@@ -116,7 +118,10 @@ class Layers:
         plans = self.tasks.run(self.provisional if provisional else self.plan, units)
         for unit in units:
             self.results[unit.path] = self._planned(unit, plans[unit.path])
-        drawn = [unit for unit in units if self._state(unit) == "planned" and not self._plan_of(unit).empty]
+        self._check([unit for unit in units if self._state(unit) == "planned" and not self._plan_of(unit).empty])
+
+    def _check(self, drawn: Sequence[Unit]) -> None:
+        """Ask the policy about plans that change something; what it denies has failed."""
         checks = self.tasks.run(check_plan, drawn)
         for unit in drawn:
             if isinstance(checks[unit.path], BaseException):

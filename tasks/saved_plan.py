@@ -18,7 +18,7 @@ from symphony.models import Commit, Fact, UnitPlan, UnitResult
 from tasks import aws
 from tasks.live import Live
 from tasks.retry import TRANSIENT
-from tasks.terragrunt import plan_files, restore
+from tasks.terragrunt import plan_files, restore, shown_plan
 from tasks.units import Unit
 
 _PREFIX = "symphony-plans"
@@ -33,12 +33,14 @@ class SavedPlan(Fact):
         commit: Commit that was planned.
         plan: What it changes.
         file: SHA-256 of the plan file.
+        shown: SHA-256 of its JSON, which the policy is asked about again before it is applied.
         masks: Texts in it that no log may show.
     """
 
     commit: Commit
     plan: UnitPlan
     file: str
+    shown: str
     masks: tuple[str, ...] = ()
 
 
@@ -115,15 +117,17 @@ def save_plans(
     try:
         for unit in units:
             saved, masks = plan_files(live, unit)
-            content = saved.read_bytes()
+            content, shown = saved.read_bytes(), shown_plan(live, unit).read_bytes()
             files[unit.path] = hashlib.sha256(content).hexdigest()
             kept = SavedPlan(
                 commit=shelf.change.commit,
                 plan=plans[unit.path],
                 file=files[unit.path],
+                shown=hashlib.sha256(shown).hexdigest(),
                 masks=tuple(json.loads(masks.read_text(encoding="utf-8"))),
             )
             shelf.put(f"{unit.path}/{kept.plan.hash}.tfplan", content)
+            shelf.put(f"{unit.path}/{kept.plan.hash}.json", shown)
             shelf.put(f"{unit.path}/plan.json", kept.model_dump_json().encode())
         progress = Progress(commit=shelf.change.commit, results=tuple(before))
         shelf.put("progress.json", progress.model_dump_json().encode())
@@ -162,12 +166,13 @@ def fetch_plans(shelf: Shelf, live: Live, units: Iterable[Unit]) -> dict[str, Sa
             if saved.commit != shelf.change.commit:
                 continue
             content = shelf.get(f"{unit.path}/{saved.plan.hash}.tfplan")
-            if hashlib.sha256(content).hexdigest() != saved.file:
+            shown = shelf.get(f"{unit.path}/{saved.plan.hash}.json")
+            if [hashlib.sha256(one).hexdigest() for one in (content, shown)] != [saved.file, saved.shown]:
                 raise SymphonyError(
                     f"The saved plan of unit {unit.path} in s3://{shelf.bucket}/{shelf.place} is not the one that was "
                     "saved; nothing is applied. Start a new run, and find out who writes there."
                 )
-            restore(live, unit, content, json.dumps(saved.masks))
+            restore(live, unit, content, json.dumps(saved.masks), shown)
             found[unit.path] = saved
     except (BotoCoreError, ClientError) as error:
         raise aws.told(error, f"fetching the plans from s3://{shelf.bucket}/{shelf.place}") from error

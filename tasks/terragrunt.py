@@ -144,9 +144,9 @@ def plan_files(live: Live, unit: Unit) -> tuple[Path, Path]:
     return folder / _PLAN, folder / _MASKS
 
 
-def restore(live: Live, unit: Unit, plan: bytes, masks: str) -> None:
-    """Put a saved plan back into a checkout, for `apply_unit` to find."""
-    for name, content in ((_PLAN, plan), (_MASKS, masks.encode())):
+def restore(live: Live, unit: Unit, plan: bytes, masks: str, shown: bytes) -> None:
+    """Put a saved plan back into a checkout, for `apply_unit` and the policy to find."""
+    for name, content in ((_PLAN, plan), (_MASKS, masks.encode()), (_SHOWN, shown)):
         file = live.folder / unit.path / name
         file.touch(mode=0o600)
         file.write_bytes(content)

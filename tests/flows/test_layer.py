@@ -16,6 +16,7 @@ from flows.layer import Layers
 from symphony.change import Change
 from symphony.errors import StalePlanError, TransientError
 from symphony.models import Approval, ResourceChange, UnitPlan, UnitResult
+from tasks.policy import PolicyError
 from tasks.saved_plan import SavedPlan
 from tasks.units import Unit
 
@@ -37,6 +38,7 @@ class Environment:
         self.kept: dict[str, SavedPlan] = {}
         self.progress: dict[str, UnitResult] = {}
         self.stale: set[str] = set()
+        self.denied: set[str] = set()
         self.done: list[str] = []
         self.held = False
 
@@ -46,13 +48,18 @@ class Environment:
         for unit in units:
             try:
                 outcomes[unit.path] = task(unit, *(more(unit) for more in rest))
-            except (StalePlanError, TransientError) as error:
+            except (StalePlanError, TransientError, PolicyError) as error:
                 outcomes[unit.path] = error
         return outcomes
 
     def plan(self, unit: Unit) -> UnitPlan:
         self.done.append(f"plan {unit.path}")
         return self.plans[unit.path]
+
+    def check(self, unit: Unit) -> tuple[()]:
+        if unit.path in self.denied:
+            raise PolicyError(unit.path, [])
+        return ()
 
     def apply(self, unit: Unit, plan: UnitPlan) -> float:
         if unit.path in self.stale:
@@ -80,7 +87,7 @@ class Environment:
     def save(self, _shelf: Any, _live: Any, units: Sequence[Unit], plans: Any, before: Any) -> dict[str, str]:
         for unit in units:
             file = f"file of {plans[unit.path].hash}"
-            self.kept[unit.path] = SavedPlan(commit=COMMIT, plan=plans[unit.path], file=file)
+            self.kept[unit.path] = SavedPlan(commit=COMMIT, plan=plans[unit.path], file=file, shown="")
         self.progress = {result.unit: result for result in before}
         return {unit.path: self.kept[unit.path].file for unit in units}
 
@@ -127,7 +134,7 @@ def prod(monkeypatch: pytest.MonkeyPatch) -> Environment:
     fakes = {"apply_unit": made.apply, "ask": made.ask, "save_plans": made.save, "fetch_plans": made.fetch}
     for name, fake in {**fakes, "remove_plans": made.remove, "locked_units": made.locked}.items():
         monkeypatch.setattr(layer, name, fake)
-    monkeypatch.setattr(layer, "check_plan", lambda _: ())
+    monkeypatch.setattr(layer, "check_plan", made.check)
     return made
 
 
@@ -160,6 +167,17 @@ def test_a_refusal_applies_nothing_and_holds_back_what_depends_on_it(prod: Envir
     assert {unit: result.state for unit, result in results.items()} == {"network": "planned", "access": "held back"}
     assert results["network"].reason == "Ada refused the plan."
     assert results["access"].reason == "It depends on network, which is not approved."
+    assert not [step for step in prod.done if step.startswith("apply")]
+
+
+def test_an_approved_plan_that_the_policy_denies_by_now_is_not_applied(prod: Environment) -> None:
+    prod.start()
+    prod.answer("approve")
+    prod.denied = {"network"}
+    results = prod.start()
+    assert results is not None
+    assert results["network"].state == "failed"
+    assert "The policy denies the plan of unit network" in results["network"].reason
     assert not [step for step in prod.done if step.startswith("apply")]
 
 

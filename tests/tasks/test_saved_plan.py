@@ -15,7 +15,7 @@ from symphony.models import UnitPlan, UnitResult
 from tasks import saved_plan
 from tasks.live import Live
 from tasks.saved_plan import Shelf, fetch_plans, read_progress, remove_plans, save_plans
-from tasks.terragrunt import plan_files, restore
+from tasks.terragrunt import plan_files, restore, shown_plan
 from tasks.units import Unit
 
 UNIT = Unit(path="group/network")
@@ -72,7 +72,7 @@ def shelf(commit: str = "c" * 40, run: str = "run-1") -> Shelf:
 
 def save(tree: Path, where: Shelf, content: bytes = b"the plan") -> dict[str, str]:
     here = live(tree)
-    restore(here, UNIT, content, '["hidden"]')
+    restore(here, UNIT, content, '["hidden"]', b'{"shown": true}')
     return save_plans.fn(where, here, [UNIT], {UNIT.path: PLAN}, [UnitResult(unit="before", state="applied")])
 
 
@@ -86,6 +86,7 @@ def test_a_plan_waits_encrypted_and_comes_back_as_it_was(bucket: Bucket, tmp_pat
     plan, masks = plan_files(other, UNIT)
     assert plan.read_bytes() == b"the plan"
     assert json.loads(masks.read_text()) == ["hidden"]
+    assert shown_plan(other, UNIT).read_bytes() == b'{"shown": true}'
 
 
 def test_a_plan_of_another_commit_or_run_is_not_taken(bucket: Bucket, tmp_path: Path) -> None:
@@ -96,9 +97,10 @@ def test_a_plan_of_another_commit_or_run_is_not_taken(bucket: Bucket, tmp_path: 
     assert fetch_plans.fn(shelf(run="run-2"), other, [UNIT]) == {}
 
 
-def test_a_plan_that_somebody_changed_is_refused(bucket: Bucket, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["tfplan", "json"])
+def test_a_plan_that_somebody_changed_is_refused(bucket: Bucket, tmp_path: Path, kind: str) -> None:
     save(tmp_path / "one", shelf())
-    bucket.objects[f"symphony-plans/prod/run-1/{UNIT.path}/{PLAN.hash}.tfplan"] = b"another plan"
+    bucket.objects[f"symphony-plans/prod/run-1/{UNIT.path}/{PLAN.hash}.{kind}"] = b"another plan"
     with pytest.raises(SymphonyError, match="is not the one that was saved; nothing is applied"):
         fetch_plans.fn(shelf(), live(tmp_path / "two"), [UNIT])
 

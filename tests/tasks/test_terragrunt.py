@@ -155,7 +155,7 @@ def test_a_provisional_plan_may_use_mocks_and_is_never_applied(tools: Tools, liv
 
 def test_a_plan_that_was_put_back_is_the_one_applied_until_the_unit_is_planned_anew(tools: Tools, live: Live) -> None:
     tools.answer(plan={"out": "", "code": 2}, show={"out": (SAMPLES / "plan.json").read_text()}, apply={})
-    restore(live, UNIT, b"saved", '["hidden"]')
+    restore(live, UNIT, b"saved", '["hidden"]', b"{}")
     apply_unit.fn(live, UNIT, UnitPlan(unit="network"))
     put_back = live.folder / "network" / "symphony.tfplan"
     assert tools.calls[-1]["argv"][-1] == str(put_back)
@@ -165,7 +165,7 @@ def test_a_plan_that_was_put_back_is_the_one_applied_until_the_unit_is_planned_a
 
 
 def test_a_stale_plan_is_told_apart(tools: Tools, live: Live) -> None:
-    restore(live, UNIT, b"saved", "[]")
+    restore(live, UNIT, b"saved", "[]", b"{}")
     tools.answer(apply={"err": "Error: Saved plan is stale\n", "code": 1})
     with pytest.raises(StalePlanError, match="state has moved since the plan"):
         apply_unit.fn(live, UNIT, UnitPlan(unit="network"))

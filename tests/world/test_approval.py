@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -18,6 +20,7 @@ from sandbox.aws.client import client
 from sandbox.git import git_environment
 from sandbox.prefect import worker_environment
 from sandbox.world import ACCOUNT, REGION, World
+from symphony.errors import ToolError
 from symphony.tool import run
 
 _LIMIT_SECONDS = 300
@@ -76,6 +79,17 @@ class Production:
     def asks(self, run: Run, but: str) -> bool:
         """Whether the run waits with another question than `but`."""
         return run.state_name == "Suspended" and self.question(run) != but
+
+    def records(self, commit: str) -> list[dict[str, Any]]:
+        """What Git keeps of the releases of a commit to prod."""
+        self.git("fetch", "--quiet", "origin")
+        try:
+            listed = self.git("ls-tree", "-r", "--name-only", "origin/symphony/records", "--", "prod/").split()
+        except ToolError:
+            return []  # no release yet, of anything
+        return [
+            json.loads(self.git("show", f"origin/symphony/records:{path}")) for path in listed if commit[:12] in path
+        ]
 
     @staticmethod
     def question(run: Run) -> str:
@@ -166,6 +180,8 @@ def test_a_run_that_waits_holds_nothing_and_applies_what_was_approved(production
     names = [task.name for task in production.api.tasks(waiting.id)]
     assert names.count("plan access") == 1
     assert names.count("apply access") == 1
+    # Asked again after the answer, in which time an exception may have ended.
+    assert names.count("check policy of access") > 1
 
 
 def test_a_refusal_leaves_everything_as_it_was(production: Production) -> None:
@@ -207,6 +223,29 @@ def test_a_plan_that_was_overtaken_is_asked_about_again(production: Production) 
     assert ended.succeeded, ended.message
     assert "prod-late" in production.groups()
     assert "prod-early" not in production.groups()
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_release_waits_too_and_its_record_says_who_approved_what(production: Production) -> None:
+    commit = production.commit(group("released"))
+    waiting = production.api.start("release", "prod", {"commit": commit})
+    key = production.suspended(waiting)
+    assert production.records(commit) == []
+    while True:
+        production.answer(waiting, approver="Ada", decision="approve", reason="Asked for by the customer.")
+        now = production.until(waiting, lambda now, but=key: now.final or production.asks(now, but))  # type: ignore[misc]
+        if now.final:
+            break
+        key = production.question(now)
+    assert now.succeeded, now.message
+    (record,) = production.records(commit)
+    assert record["state"] == "succeeded"
+    approval = record["approvals"][-1]
+    assert (approval["approver"], approval["decision"], approval["commit"]) == ("Ada", "approve", commit)
+    assert approval["reason"] == "Asked for by the customer."
+    hashes = {unit["unit"]: unit["plan"]["hash"] for unit in record["units"] if unit["state"] == "applied"}
+    assert approval["plans"].items() <= hashes.items()
+    assert "prod-released" in production.groups()
 
 
 @pytest.mark.usefixtures("restored")
