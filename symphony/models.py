@@ -43,6 +43,11 @@ class Image(Fact):
         """What the desired state names: repository and digest."""
         return f"{self.repository}@{self.digest}"
 
+    @property
+    def path(self) -> str:
+        """The repository within its registry, as ECR calls it."""
+        return self.repository.partition("/")[2]
+
 
 Action = Literal["add", "change", "replace", "destroy"]
 ACTIONS: tuple[Action, ...] = get_args(Action)

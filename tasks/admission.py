@@ -9,7 +9,6 @@ from prefect import get_run_logger, task
 from symphony.change import Change
 from symphony.errors import BadInputError
 from symphony.models import Image
-from tasks.images import repository_of
 from tasks.oci_registry import oci_registry
 from tasks.retry import TRANSIENT
 from tasks.sbom import SPDX
@@ -64,8 +63,7 @@ def check_findings(change: Change, image: Image) -> None:
     scan = change.target.supply_chain.scan
     if scan is None:
         return
-    repository = repository_of(change.environment, change.configuration.applications[image.application])
-    findings = scan_findings(change.target, repository, image.digest, scan.wait)
+    findings = scan_findings(change.target, image.path, image.digest, scan.wait)
     verdict = judge(findings, scan, image.application, datetime.now(UTC).date())
     for one in verdict.excepted:
         get_run_logger().warning("%s: %s (%s) counts not, by exception.", image.application, one.name, one.severity)
@@ -80,9 +78,8 @@ def check_findings(change: Change, image: Image) -> None:
 
 
 def _sbom_problem(change: Change, image: Image, *, signed: bool) -> str:
-    repository = repository_of(change.environment, change.configuration.applications[image.application])
     with oci_registry(change.target) as registry:
-        found = registry.referrers(repository, image.digest, SPDX)
+        found = registry.referrers(image.path, image.digest, SPDX)
     if not found:
         return "no SBOM"
     if not signed:

@@ -11,7 +11,6 @@ from symphony.change import Change
 from symphony.errors import SymphonyError, ToolError
 from symphony.models import Digest, Image
 from symphony.tool import run
-from tasks.images import repository_of
 from tasks.oci_registry import login_environment, oci_registry, plain
 from tasks.retry import TRANSIENT
 
@@ -35,11 +34,10 @@ def attach_sbom(change: Change, image: Image) -> Digest:
         SymphonyError: syft cannot read the image, or the registry refuses the SBOM.
         TransientError: The registry was out of reach.
     """
-    repository = repository_of(change.environment, change.configuration.applications[image.application])
     with oci_registry(change.target) as registry:
-        if there := registry.referrers(repository, image.digest, SPDX):
+        if there := registry.referrers(image.path, image.digest, SPDX):
             return there[0].digest
-        return registry.attach(repository, image.digest, SPDX, _listed(change, image))
+        return registry.attach(image.path, image.digest, SPDX, _listed(change, image))
 
 
 def _listed(change: Change, image: Image) -> bytes:

@@ -10,7 +10,6 @@ from symphony.errors import BadInputError, SymphonyError, ToolError, TransientEr
 from symphony.models import Digest, Image
 from symphony.supply_chain import Signature
 from symphony.tool import run
-from tasks.images import repository_of
 from tasks.oci_registry import login_environment, oci_registry, plain
 from tasks.retry import TRANSIENT
 
@@ -73,9 +72,8 @@ def signature_problem(change: Change, image: Image, digest: Digest = "") -> str:
     if signature is None:
         return ""
     digest = digest or image.digest
-    repository = repository_of(change.environment, change.configuration.applications[image.application])
     with oci_registry(change.target) as registry:
-        if not registry.referrers(repository, digest, BUNDLE):
+        if not registry.referrers(image.path, digest, BUNDLE):
             return "no signature"
     command = ["verify", *_believed(signature), *_scheme(change.target), f"{image.repository}@{digest}"]
     try:
