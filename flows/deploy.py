@@ -15,15 +15,17 @@ from flows.build import build_images
 from flows.names import run_name
 from flows.supply_chain import admit, attached
 from symphony.change import Change
-from symphony.config import Name
+from symphony.config import Name, branch_of
 from symphony.errors import DeployError, SupersededError, SymphonyError
 from symphony.models import Commit, Deployed, Digest, Image
 from tasks.affected import affected_applications
 from tasks.change import open_change
 from tasks.desired import image_by_digest, laid_out, superseding
 from tasks.desired_commit import before_commit, put_back, write_desired, written_by
+from tasks.git import head
 from tasks.helm import render
 from tasks.lock import locked
+from tasks.manifest_diff import show_changes
 from tasks.rollout import Outcome, RolloutError, reach_argocd, refresh_applications, wait_until_live
 from tasks.rollout_report import failure, not_put_back_sentence, put_back_sentence, report_deploy, report_failure
 
@@ -124,12 +126,15 @@ def _roll_out(change: Change, images: Sequence[Image], removed: Sequence[str], s
     with laid_out(change, images) as (entries, root):
         namespace = change.target.kubernetes.namespace
         charts = {name: one.chart for name, one in change.configuration.applications.items()}
-        for rendered in [render.submit(entry, root, namespace, charts[entry.application]) for entry in entries]:
-            rendered.result()
+        rendering = {one.application: render.submit(one, root, namespace, charts[one.application]) for one in entries}
+        rendered = {name: one.result() for name, one in rendering.items()}
+        # Beside the deploy, since nobody waits for it; compared with what the branch has before it.
+        changes = show_changes.submit(change, entries, rendered, head(change.mirror, branch_of(change.environment)))
         started = time.monotonic()
         commit = write_desired(change, entries, root, removed)
     names = [entry.application for entry in entries]
     outcome = _wait(change, commit, names, removed)
+    changes.wait()  # a page that could not be made is a failed task of its own
     if outcome.live:
         report_deploy(change, commit, entries, outcome.live)
     if outcome.failed:

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from symphony.config import Environment
-from symphony.errors import BadInputError
+from symphony.errors import BadInputError, SymphonyError
+from symphony.models import Commit
 from tasks.desired import Standing
-from tasks.kubernetes import APPLICATION_SETS, APPLICATIONS, Object, cluster
+from tasks.kubernetes import APPLICATION_SETS, APPLICATIONS, ConflictError, Object, cluster
 
 REFRESH = "argocd.argoproj.io/refresh"
 """Makes the controller compare at once, with the branch resolved anew; it is taken off together with the answer."""
 _SET_REFRESH = "argocd.argoproj.io/application-set-refresh"
 _SET = "symphony"
 _SIDE_BY_SIDE = 8
+_TRIES = 5
 _WRONG = frozenset({"ComparisonError", "InvalidSpecError", "UnknownError"})
 _PASSING = (
     "code = unavailable",
@@ -36,14 +38,15 @@ class Judgement:
 
     Attributes:
         state: ``silent`` while Argo CD has said nothing yet; ``waiting`` for it to go on by itself; ``stale`` when it
-            must be asked to look again; ``applied`` once the cluster has what the commit says, health aside;
-            ``degraded`` when that is unwell; ``live``; or ``failed`` for good.
+            must be asked to look again; ``manual`` where it must be synced by hand, since auto-sync is off;
+            ``unsynced`` while auto-sync has not begun; ``applied`` once the cluster has what the commit says, health
+            aside; ``degraded`` when that is unwell; ``live``; or ``failed`` for good.
         reason: In one clause.
         revision: The synced revision.
         since: When the operation that brought it began (RFC 3339); empty where none was needed.
     """
 
-    state: Literal["silent", "waiting", "stale", "applied", "degraded", "live", "failed"]
+    state: Literal["silent", "waiting", "stale", "manual", "unsynced", "applied", "degraded", "live", "failed"]
     reason: str
     revision: str = ""
     since: str = ""
@@ -103,6 +106,62 @@ def refresh_set(target: Environment) -> None:
     cluster(target).merge(path, {"metadata": {"annotations": {_SET_REFRESH: "true"}}})
 
 
+def sync(target: Environment, application: Object, commit: Commit) -> bool:
+    """Sync an application whose auto-sync is off to a commit, by its own sync options.
+
+    Args:
+        target: The environment.
+        application: The Application, as it was seen last.
+        commit: Commit of the desired state.
+
+    Returns:
+        Whether it was asked for; somebody may have been faster.
+
+    Raises:
+        TransientError: The cluster could not be reached.
+    """
+    policy = application["spec"].get("syncPolicy") or {}
+    asked: Object = {"revision": commit, "prune": True, "syncOptions": policy.get("syncOptions", [])}
+    operation = {"initiatedBy": {"username": "symphony"}, "sync": asked, "retry": policy.get("retry") or {"limit": 0}}
+    return _if_unchanged(target, application, {"operation": operation})
+
+
+def end_operation(target: Environment, application: Object) -> bool:
+    """End the sync that runs for an application, with the hooks that it waits for.
+
+    Args:
+        target: The environment.
+        application: The Application, as it was seen last.
+
+    Returns:
+        Whether one ran and is being ended.
+
+    Raises:
+        TransientError: The cluster could not be reached.
+        SymphonyError: It changes faster than it can be ended.
+    """
+    path = f"{APPLICATIONS.format(namespace=target.argocd.namespace)}/{application['metadata']['name']}"
+    for _ in range(_TRIES):
+        now = cluster(target).get(path) or {}
+        if (now.get("status", {}).get("operationState") or {}).get("phase") != "Running":
+            return False
+        # What Argo CD's own API does: https://argo-cd.readthedocs.io/en/stable/user-guide/commands/argocd_app_terminate-op/
+        if _if_unchanged(target, now, {"status": {"operationState": {"phase": "Terminating"}}}):
+            return True
+    raise SymphonyError(f"The sync of {application['metadata']['name']} changed each time it was to be ended.")
+
+
+def _if_unchanged(target: Environment, application: Object, change: Object) -> bool:
+    """Merge a change where nobody else has changed the Application since it was read."""
+    about = application["metadata"]
+    path = f"{APPLICATIONS.format(namespace=target.argocd.namespace)}/{about['name']}"
+    version = {"metadata": {"resourceVersion": about.get("resourceVersion")}}
+    try:
+        return cluster(target).merge(path, {**change, **version}) is not None
+    except ConflictError:
+        return False
+
+
 def judge(application: Object, stands: Callable[[str], Standing]) -> Judgement:
     """Read an Application's status, believing nothing that may be older than the question.
 
@@ -150,8 +209,9 @@ def _operation(application: Object, revision: str, stands: Callable[[str], Stand
     if status["sync"].get("status") != "Synced":
         automated = (application["spec"].get("syncPolicy") or {}).get("automated")
         if automated is None or automated.get("enabled") is False:
-            return Judgement("failed", "its auto-sync is off in Argo CD; switch it on and deploy again", revision)
-        return Judgement("waiting", "it is not synced yet", revision, since)
+            state: Literal["waiting", "manual"] = "waiting" if ours else "manual"
+            return Judgement(state, "it is not synced yet, and its auto-sync is off", revision, since)
+        return Judgement("waiting" if ours else "unsynced", "it is not synced yet", revision, since)
     if str(status.get("reconciledAt", "")) < str(operation.get("finishedAt", "")):
         return Judgement("waiting", "its health is not reconciled after the sync yet", revision, since)
     health = status.get("health", {}).get("status", "Unknown")

@@ -40,7 +40,7 @@ def table(key: str, title: str, rows: list[dict[str, object]], description: str 
         rows: A dictionary a row, column by column.
         description: What a reader should know besides, as Markdown.
     """
-    if _in_run():
+    if in_run():
         text = f"### {title}\n\n{description}".rstrip()
         create_table_artifact(table=rows, key=key, description=text, _sync=True)  # type: ignore[call-arg]
 
@@ -51,7 +51,7 @@ def markdown(key: str, text: str, description: str = "") -> str:
     Returns:
         Address of the page in Prefect's UI; empty outside a run, and where the UI's address is not known.
     """
-    if not _in_run():
+    if not in_run():
         return ""
     if len(text) > _LIMIT:
         text = f"{text[:_LIMIT]}\n\n… cut here: the page has {len(text):,} characters."
@@ -60,7 +60,8 @@ def markdown(key: str, text: str, description: str = "") -> str:
     return f"{ui.rstrip('/')}/artifacts/artifact/{made}" if ui else ""
 
 
-def _in_run() -> bool:
+def in_run() -> bool:
+    """Whether a run is there to leave an artifact with."""
     try:
         get_run_context()
     except MissingContextError:

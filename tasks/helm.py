@@ -84,11 +84,8 @@ def render(desired: Desired, root: Path, namespace: str, chart: str) -> str:
     Raises:
         BadInputError: The chart does not render; the sentence names chart, place and reason.
     """
-    values = [f"{desired.chart}/{name}" for name in desired.values] + [f"applications/{desired.application}.yaml"]
-    files = [argument for name in values for argument in ("--values", name)]
-    release = [desired.application, desired.chart, "--namespace", namespace, "--include-crds"]
     try:
-        manifests = run(["helm", "template", *release, *files], cwd=root, limit=_SECONDS).stdout
+        manifests = template(desired, root, namespace)
     except ToolError as error:
         raise BadInputError(_why(desired, error.output, root, chart)) from error
     try:
@@ -98,6 +95,18 @@ def render(desired: Desired, root: Path, namespace: str, chart: str) -> str:
     if not objects:
         raise BadInputError(_why(desired, "it gives no object at all", root, chart))
     return manifests
+
+
+def template(desired: Desired, root: Path, namespace: str) -> str:
+    """The manifests of an application, as YAML; see `render`.
+
+    Raises:
+        ToolError: Helm refused.
+    """
+    values = [f"{desired.chart}/{name}" for name in desired.values] + [f"applications/{desired.application}.yaml"]
+    files = [argument for name in values for argument in ("--values", name)]
+    release = [desired.application, desired.chart, "--namespace", namespace, "--include-crds"]
+    return run(["helm", "template", *release, *files], cwd=root, limit=_SECONDS).stdout
 
 
 def _why(desired: Desired, said: str, root: Path, chart: str) -> str:

@@ -187,6 +187,10 @@ class Cluster:
         return answer
 
 
+class ConflictError(SymphonyError):
+    """409: the object is not any more what the change was made for."""
+
+
 class _MissingError(SymphonyError):
     """404."""
 
@@ -218,6 +222,8 @@ def _told(context: str, doing: str, status: int, said: object) -> SymphonyError:
     sentence = f"The cluster {context} refused {doing} ({status}): {text}"
     if status == 404:  # noqa: PLR2004 - HTTP's Not Found
         return _MissingError(sentence)
+    if status == 409:  # noqa: PLR2004 - HTTP's Conflict
+        return ConflictError(sentence)
     if status in {0, 429} or status >= 500:  # noqa: PLR2004 - HTTP's too many requests, and server errors
         return TransientError(sentence)
     return SymphonyError(sentence)

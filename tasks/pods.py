@@ -17,6 +17,8 @@ _RESTARTS = 2
 _CRASH = "CrashLoopBackOff"
 _UNPULLABLE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 _UNSTARTABLE = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+_FOR_GOOD = ("not found", "denied", "unauthorized", "forbidden", "no basic auth", "invalid", "manifest unknown")
+_PASSING = frozenset({"ErrImagePull", "ImagePullBackOff", "CreateContainerConfigError", "CreateContainerError"})
 _HASH = "pod-template-hash"
 _REVISION = "deployment.kubernetes.io/revision"
 
@@ -41,6 +43,11 @@ class Fault(Fact):
     exit_code: int | None = None
     restarts: int = 0
     log: tuple[str, ...] = ()
+
+    @property
+    def for_good(self) -> bool:
+        """Whether waiting cannot help."""
+        return self.reason not in _PASSING or any(sign in self.message.lower() for sign in _FOR_GOOD)
 
     @property
     def sentence(self) -> str:
@@ -156,6 +163,17 @@ def settled(cluster: Cluster, target: Environment, application: str) -> bool:
     """
     found = cluster.objects(_in(DEPLOYMENTS, target), labelSelector=selector(application))
     return all(one["status"].get("observedGeneration", 0) >= one["metadata"]["generation"] for one in found)
+
+
+def refusal(deployment: Object) -> str:
+    """Why the cluster makes no pods of a Deployment as it is wanted now, such as a quota; empty where it does."""
+    status = deployment.get("status", {})
+    if status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 0):
+        return ""
+    for one in status.get("conditions", []):
+        if (one["type"], one["status"]) == ("ReplicaFailure", "True"):
+            return f"its pods are refused: {' '.join(str(one.get('message') or one.get('reason')).split())}"
+    return ""
 
 
 def diagnose(cluster: Cluster, target: Environment, application: str, reason: str) -> Diagnosis:

@@ -80,7 +80,7 @@ def test_a_sync_that_failed_for_this_revision_ends_the_wait_with_its_message(pha
 
 def test_a_sync_that_failed_for_an_earlier_revision_does_not_count() -> None:
     earlier = {"phase": "Failed", "syncResult": {"revision": OLD}}
-    assert judge(application(sync="OutOfSync", operation=earlier), stands).state == "waiting"
+    assert judge(application(sync="OutOfSync", operation=earlier), stands).state == "unsynced"
 
 
 def test_where_nothing_had_to_be_applied_an_earlier_operation_will_do() -> None:
@@ -88,10 +88,15 @@ def test_where_nothing_had_to_be_applied_an_earlier_operation_will_do() -> None:
 
 
 @pytest.mark.parametrize("policy", [{}, {"automated": {"enabled": False}}])
-def test_without_auto_sync_nobody_will_sync_it_and_that_is_told(policy: dict[str, Any]) -> None:
-    verdict = judge(application(sync="OutOfSync", policy=policy), stands)
-    assert verdict.state == "failed"
-    assert "auto-sync is off" in verdict.reason
+def test_without_auto_sync_it_must_be_synced_by_hand_and_once(policy: dict[str, Any]) -> None:
+    before = judge(application(sync="OutOfSync", policy=policy, operation={"syncResult": {"revision": OLD}}), stands)
+    assert (before.state, before.reason) == ("manual", "it is not synced yet, and its auto-sync is off")
+    assert judge(application(sync="OutOfSync", policy=policy), stands).state == "waiting"
+
+
+def test_auto_sync_that_has_not_begun_is_told_from_a_sync_that_ended() -> None:
+    assert judge(application(sync="OutOfSync", operation={"syncResult": {"revision": OLD}}), stands).state == "unsynced"
+    assert judge(application(sync="OutOfSync"), stands).state == "waiting"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import pytest
 
 from symphony.change import Change
 from symphony.errors import SymphonyError, TransientError
-from tasks import argocd, rollout
+from tasks import argocd
+from tasks import wait as waiting
 from tasks.desired import laid_out
 from tasks.desired_commit import write_desired
 from tasks.rollout import Outcome, RolloutError, wait_until_live
@@ -31,20 +32,26 @@ class FakeCluster:
         self.on_merge: Callable[[str], None] = lambda _: None
         self.changed = threading.Condition()
         self.refuses: SymphonyError | None = None
+        self.project: Object = {}
         self.lists: dict[str, list[Object]] = {"replicasets": [], "deployments": [], "events": []}
 
     def watch(self, path: str, deadline: float, stop: threading.Event, **_: str) -> Iterator[tuple[str, Object]]:
         if self.refuses:
             raise self.refuses
         while time.monotonic() < deadline and not stop.is_set():
-            kept = self.applications if path.endswith("applications") else self.pods
-            yield "SYNCED", {"items": list(kept.values())}
+            kind = path.rsplit("/", 1)[1]
+            kept = {"applications": self.applications, "pods": self.pods}.get(kind, {})
+            yield "SYNCED", {"items": list(kept.values()) or self.lists.get(kind, [])}
             with self.changed:
                 self.changed.wait(0.05)
 
     def objects(self, path: str, **_: str) -> list[Object]:
         kind = path.rsplit("/", 1)[1]
         return list(self.pods.values()) if kind == "pods" else self.lists[kind]
+
+    def get(self, path: str) -> Object | None:
+        name = path.rsplit("/", 1)[1]
+        return self.project if "/appprojects/" in path else self.applications.get(name.removeprefix("dev-"))
 
     def merge(self, path: str, change: Object) -> Object:
         self.merged.append((path, change))
@@ -58,11 +65,11 @@ class FakeCluster:
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     fake = FakeCluster()
-    monkeypatch.setattr(rollout, "cluster", lambda _: fake)
+    monkeypatch.setattr(waiting, "cluster", lambda _: fake)
     monkeypatch.setattr(argocd, "cluster", lambda _: fake)
-    monkeypatch.setattr(rollout, "_ASK_AGAIN", 0.1)
-    monkeypatch.setattr(rollout, "_NUDGE", 0.1)
-    monkeypatch.setattr(rollout, "_DEGRADED", 0.3)
+    monkeypatch.setattr(waiting, "_ASK_AGAIN", 0.1)
+    monkeypatch.setattr(waiting, "_NUDGE", 0.1)
+    monkeypatch.setattr(waiting, "_DEGRADED", 0.3)
     return fake
 
 
@@ -74,8 +81,8 @@ def write(delivery: Delivery, *names: str) -> tuple[Change, str]:
 
 def application(name: str, revision: str, health: str = "Healthy") -> Object:
     return {
-        "metadata": {"name": f"dev-{name}"},
-        "spec": {"syncPolicy": {"automated": {}}},
+        "metadata": {"name": f"dev-{name}", "namespace": "argocd", "resourceVersion": "7"},
+        "spec": {"syncPolicy": {"automated": {}}, "destination": {"namespace": "dev"}},
         "status": {
             "sync": {"status": "Synced", "revision": revision},
             "health": {"status": health},
@@ -219,7 +226,7 @@ def test_the_time_limit_tells_what_it_waited_for(delivery: Delivery, cluster: Fa
 def test_an_argo_cd_that_says_nothing_ends_the_wait_before_its_time(
     delivery: Delivery, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rollout, "_SILENCE", 0.5)
+    monkeypatch.setattr(waiting, "_SILENCE", 0.5)
     change, commit = write(delivery, "one", "two")
     cluster.applications["one"] = application("one", OLD)
     cluster.applications["one"]["metadata"]["annotations"] = {argocd.REFRESH: "normal"}
@@ -258,5 +265,69 @@ def test_a_cluster_that_fails_for_a_moment_does_not_end_the_wait(
             raise error
         cluster.applications["one"] = application("one", commit)
 
-    monkeypatch.setattr(rollout, "refresh", refresh)
+    monkeypatch.setattr(waiting, "refresh", refresh)
     assert wait(change, commit, "one").failed == ()
+
+
+def unsynced(name: str, revision: str, policy: Object) -> Object:
+    found = application(name, revision)
+    found["status"]["sync"]["status"] = "OutOfSync"
+    found["status"]["operationState"]["syncResult"]["revision"] = OLD
+    found["spec"]["syncPolicy"] = policy
+    return found
+
+
+def test_without_auto_sync_it_is_synced_to_that_very_commit_with_its_own_options(
+    delivery: Delivery, cluster: FakeCluster
+) -> None:
+    change, commit = write(delivery, "one")
+    cluster.applications["one"] = unsynced("one", commit, {"syncOptions": ["ServerSideApply=true"]})
+    cluster.on_merge = lambda _: cluster.applications.update(one=application("one", commit))
+    assert wait(change, commit, "one").failed == ()
+    asked = cluster.merged[0][1]
+    assert asked["metadata"] == {"resourceVersion": "7"}
+    assert asked["operation"]["sync"] == {
+        "revision": commit,
+        "prune": True,
+        "syncOptions": ["ServerSideApply=true"],
+    }
+
+
+@pytest.mark.parametrize("policy", [{}, {"automated": {}}])
+def test_a_sync_window_is_respected_and_told(
+    delivery: Delivery, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, policy: Object
+) -> None:
+    monkeypatch.setattr(waiting, "_HELD", 0.2)
+    change, commit = write(delivery, "one")
+    cluster.applications["one"] = unsynced("one", commit, policy)
+    window = {"kind": "deny", "schedule": "* * * * *", "duration": "1h", "applications": ["*"]}
+    cluster.project = {"spec": {"syncWindows": [window]}}
+    failed = wait(change, commit, "one").failed
+    assert failed[0].reason.startswith("a sync window of its project holds it: deny '* * * * *' for 1h (UTC)")
+    assert not [change for _, change in cluster.merged if "operation" in change]
+
+
+def test_a_sync_that_hangs_is_ended_so_that_the_undo_can_sync(delivery: Delivery, cluster: FakeCluster) -> None:
+    change, commit = write(delivery, "one")
+    hangs = cluster.applications["one"] = application("one", commit)
+    hangs["status"]["operationState"] |= {"phase": "Running", "message": "waiting for completion of hook batch/Job/m"}
+    failed = wait(change, commit, "one").failed
+    assert failed[0].reason == "the sync is Running: waiting for completion of hook batch/Job/m after 3 s"
+    assert cluster.merged[-1][1]["status"] == {"operationState": {"phase": "Terminating"}}
+
+
+def test_pods_that_a_quota_refuses_end_the_wait_with_its_answer(
+    delivery: Delivery, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "_PATIENCE", 0.3)
+    change, commit = write(delivery, "one")
+    cluster.applications["one"] = application("one", commit, "Progressing")
+    condition = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: small"}
+    cluster.lists["deployments"] = [
+        {
+            "metadata": {"name": "one", "generation": 2, "labels": {"app.kubernetes.io/name": "one"}},
+            "spec": {"replicas": 1},
+            "status": {"observedGeneration": 2, "conditions": [condition]},
+        }
+    ]
+    assert wait(change, commit, "one").failed[0].reason == "its pods are refused: exceeded quota: small"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import httpx
 import pytest
 
 from deployments.client import PrefectApi, Run
+from sandbox import manifest
 from sandbox.git import git_environment
 from sandbox.world import HOST, World
 from symphony.tool import run
@@ -165,3 +167,94 @@ def test_an_older_commit_ends_as_superseded_and_says_by_what(seat: Seat) -> None
     ended = seat.start("deploy", commit="main", images={"hello": seat.version["digest"]})
     assert ended.state_name == "Superseded"
     assert seat.version["commit"][:12] in ended.message
+
+
+CHART = """\
+apiVersion: v2
+name: {name}
+version: 0.1.0
+"""
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: {name}, labels: {{app.kubernetes.io/name: {name}}}}}
+spec:
+  progressDeadlineSeconds: 600
+  selector: {{matchLabels: {{app.kubernetes.io/name: {name}}}}}
+  template:
+    metadata: {{labels: {{app.kubernetes.io/name: {name}}}}}
+    spec:
+      automountServiceAccountToken: false
+      containers:
+        - name: main
+          image: "{{{{ .Values.image.repository }}}}@{{{{ .Values.image.digest }}}}"
+          {container}
+"""
+HOOK = """\
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: {name}-migrate
+  annotations: {{argocd.argoproj.io/hook: PreSync}}
+spec:
+  template:
+    spec:
+      restartPolicy: Never
+      terminationGracePeriodSeconds: 0
+      containers:
+        - name: main
+          image: "{{{{ .Values.image.repository }}}}@{{{{ .Values.image.digest }}}}"
+          command: [python3, -c, "import time; time.sleep(3600)"]
+          resources: {{requests: {{cpu: 1m}}}}
+"""
+SMALL = "resources: {requests: {cpu: 1m}}\n          readinessProbe: {initialDelaySeconds: 2, exec: {command: [env]}}"
+CRASHES = "command: [python3, -c, \"raise SystemExit('no table today')\"]\n          " + SMALL
+CONFIG = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n"
+FAILING = {
+    "try-crash": (DEPLOYMENT, CRASHES, "container main ended with exit code 1"),
+    "try-missing": (DEPLOYMENT, SMALL, "the image of container main cannot be pulled"),
+    "try-quota": (DEPLOYMENT, "", "its pods are refused: .*exceeded quota: try"),
+    "try-hook": (HOOK + CONFIG, "", "waiting for completion of hook batch/Job/try-hook-migrate"),
+}
+QUOTA = {
+    "apiVersion": "v1",
+    "kind": "ResourceQuota",
+    "metadata": {"name": "try", "namespace": "dev"},
+    "spec": {"hard": {"pods": "0"}, "scopes": ["BestEffort"]},
+}
+
+
+def failing(copy: Path) -> None:
+    """Applications that fail each in a way of its own, and a time limit that a hook that hangs outlasts."""
+    configuration = copy / "symphony.yaml"
+    told = "".join(
+        f"  {name}:\n    source: apps/hello\n    chart: charts/{name}\n    repository: '{{environment}}/hello'\n"
+        for name in FAILING
+    )
+    text = configuration.read_text().replace("\nenvironments:", f"{told}\nenvironments:", 1)
+    configuration.write_text(text.replace("    argocd:\n", "    argocd:\n      timeout: 45\n", 1))
+    for name, (template, container, _) in FAILING.items():
+        (copy / f"charts/{name}/templates").mkdir(parents=True)
+        (copy / f"charts/{name}/Chart.yaml").write_text(CHART.format(name=name))
+        (copy / f"charts/{name}/templates/all.yaml").write_text(template.format(name=name, container=container))
+
+
+@pytest.fixture
+def quota(world: World) -> Iterator[None]:
+    with manifest.api(world) as api:
+        manifest.apply(api, QUOTA)
+        yield
+        manifest.request(api, "DELETE", manifest.path(QUOTA))
+
+
+@pytest.mark.usefixtures("untouched", "quota")
+def test_many_that_fail_are_each_told_why_and_put_back_by_one_deploy(seat: Seat) -> None:
+    good = seat.version["digest"]
+    images = {name: "sha256:" + "9" * 64 if name == "try-missing" else good for name in FAILING}
+    ended = seat.start("deploy", commit=seat.branch(failing), images=images)
+    assert ended.state_type == "FAILED", ended.message
+    for name, (_, _, why) in FAILING.items():
+        assert re.search(f"{name} did not come up in dev: [^;]*{why}", ended.message), ended.message
+        assert f"{name} was taken out again" in ended.message
+    progress = seat.api.artifact(ended.id, "rollout-dev")
+    assert progress is not None

@@ -1,0 +1,123 @@
+"""What a deploy changes in the cluster's objects: rendered manifests, old against new, with secrets masked."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import tarfile
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from symphony.change import Change
+from symphony.errors import SymphonyError, ToolError
+from symphony.models import Commit, Desired
+from tasks.artifacts import escape, fence, key_of, markdown
+from tasks.desired import entry_at, file_of
+from tasks.git import git, work_home
+from tasks.helm import template
+from tasks.retry import ONCE
+
+_SECRET, _CHANGED = "(secret)", "(secret, changed)"
+_FIELDS = ("data", "stringData")
+_SHOWN = 40_000
+"""Characters of one application's part of the page."""
+_WIDTH = 10_000
+"""Columns, so that no value is folded over two lines."""
+
+Manifests = dict[str, dict[str, Any]]
+"""Objects by ``Kind namespace/name``."""
+
+
+@task(name="show changes", task_run_name="show changes of {change.environment}", **ONCE)
+def show_changes(
+    change: Change, entries: Sequence[Desired], rendered: Mapping[str, str], before: Commit | None
+) -> None:
+    """Leave the page of what a deploy changes in each application's manifests.
+
+    Args:
+        change: The commit being released.
+        entries: The applications that move.
+        rendered: Their new manifests as YAML, by application.
+        before: Commit of the desired state that they are compared with; None before the first.
+    """
+    parts = [f"# What {change.commit[:12]} changes in {change.environment}"]
+    for entry in entries:
+        old, note = _old(change, before, entry.application)
+        text = changes(old, parsed(rendered[entry.application]))
+        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}\n… cut here"
+        parts += [f"## {escape(entry.application)}", *([escape(note)] if note else [])]
+        parts.append(fence(shown).replace("```\n", "```diff\n", 1) if text else "Its manifests stay as they are.")
+    markdown(key_of("changes", change.environment), "\n\n".join(parts))
+
+
+def parsed(manifests: str) -> Manifests:
+    """Rendered manifests by ``Kind namespace/name``; what is no object is left out."""
+    found: Manifests = {}
+    for one in YAML(typ="safe", pure=True).load_all(manifests):
+        for item in (one.get("items") or [one]) if isinstance(one, dict) else []:
+            about = item.get("metadata") or {}
+            space = f"{about['namespace']}/" if about.get("namespace") else ""
+            found[f"{item.get('kind')} {space}{about.get('name') or about.get('generateName')}"] = item
+    return found
+
+
+def changes(old: Manifests, new: Manifests) -> str:
+    """The difference as a unified diff, object by object; empty where there is none."""
+    lines: list[str] = []
+    for name in sorted(old.keys() | new.keys()):
+        before, after = old.get(name), new.get(name)
+        if before == after:
+            continue
+        shown = [_text(one) for one in _masked(before, after)]
+        label = [name if one is not None else "(none)" for one in (before, after)]
+        lines += difflib.unified_diff(shown[0], shown[1], label[0], label[1], lineterm="")
+    return "\n".join(lines)
+
+
+def _masked(before: dict[str, Any] | None, after: dict[str, Any] | None) -> tuple[Any, Any]:
+    """Both sides of an object; of a Secret only which keys there are, and which have changed."""
+    if "Secret" not in {(one or {}).get("kind") for one in (before, after)}:
+        return before, after
+    sides = []
+    for one, other in ((before, None), (after, before)):
+        side = dict(one) if one else None
+        for field in _FIELDS:
+            if side and isinstance(side.get(field), dict):
+                known = (other or {}).get(field) or {}
+                side[field] = {
+                    key: _CHANGED if key in known and known[key] != value else _SECRET
+                    for key, value in side[field].items()
+                }
+        sides.append(side)
+    return sides[0], sides[1]
+
+
+def _text(one: dict[str, Any] | None) -> list[str]:
+    if one is None:
+        return []
+    yaml, out = YAML(typ="safe", pure=True), io.StringIO()
+    yaml.default_flow_style, yaml.width = False, _WIDTH
+    yaml.dump(one, out)
+    return out.getvalue().splitlines()
+
+
+def _old(change: Change, before: Commit | None, application: str) -> tuple[Manifests, str]:
+    """What the environment has now, and a note where that cannot be seen."""
+    entry = entry_at(change.mirror, before, application) if before else None
+    if before is None or entry is None:
+        return {}, "It is new here."
+    try:
+        with tempfile.TemporaryDirectory(dir=work_home()) as folder:
+            packed = Path(folder) / "before.tar"
+            git("archive", f"--output={packed}", before, "--", entry.chart, file_of(application), cwd=change.mirror)
+            with tarfile.open(packed) as archive:
+                archive.extractall(folder, filter="data")
+            return parsed(template(entry, Path(folder), change.target.kubernetes.namespace)), ""
+    except (ToolError, SymphonyError, YAMLError, OSError, tarfile.TarError) as error:
+        return {}, f"What is there now cannot be rendered any more: {error}"

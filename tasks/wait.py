@@ -1,0 +1,306 @@
+"""One wait for several applications: their Application resources, Deployments and pods, watched side by side."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import threading
+import time
+from dataclasses import dataclass, field
+
+from prefect.exceptions import MissingContextError
+from prefect.logging import get_run_logger
+
+from symphony.change import Change
+from symphony.errors import SymphonyError, TransientError
+from symphony.models import Commit, Rollout
+from tasks.argocd import Judgement, application_name, end_operation, judge, refresh, refresh_set, sync
+from tasks.desired import standing
+from tasks.kubernetes import APPLICATIONS, DEPLOYMENTS, PODS, Cluster, Object, cluster
+from tasks.pods import Diagnosis, Fault, diagnose, fault_of, newest_pods, refusal, selector, settled
+from tasks.progress import Progress, Step, step
+from tasks.sync_windows import holding
+
+_TICK = 0.25
+_ASK_AGAIN = 1.5
+"""Seconds after which Argo CD is asked to look again where it has not seen the commit yet."""
+_NUDGE = 3.0
+_DEGRADED = 5.0
+"""Seconds that an application must stay degraded: it can be so for a moment while a rollout begins."""
+_SILENCE = 60.0
+"""Seconds in which Argo CD must say anything about an application that it was asked to look at."""
+_PATIENCE = 15.0
+"""Seconds given to a fault that may pass: a registry that hiccups, a Secret that another controller makes."""
+_HELD = 5.0
+"""Seconds out of sync with no operation, after which a sync window is looked for."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a wait.
+
+    Attributes:
+        live: Applications that are live, or gone where they were removed.
+        failed: Why the others are not.
+    """
+
+    live: tuple[Rollout, ...]
+    failed: tuple[Diagnosis, ...]
+
+
+@dataclass
+class _Seen:
+    """What a wait knows about one application."""
+
+    judgement: Judgement = field(
+        default_factory=lambda: Judgement("silent", "Argo CD has no application of that name yet")
+    )
+    asked: float = field(default_factory=time.monotonic)
+    degraded: float | None = None
+    faulty: float | None = None
+    refused: float | None = None
+    unsynced: float | None = None
+
+
+class Wait:
+    """One wait: a watch each of Applications, Deployments and pods, and a judgement after all that they tell."""
+
+    def __init__(
+        self,
+        change: Change,
+        commit: Commit,
+        applications: tuple[str, ...],
+        gone: tuple[str, ...],
+        progress: Progress,
+    ) -> None:
+        """Begin to count the time; `run` does the rest."""
+        self._progress = progress
+        self._change = change
+        self._commit = commit
+        self._target = change.target
+        self._cluster: Cluster = cluster(change.target)
+        self._started = time.monotonic()
+        self._deadline = self._started + change.target.argocd.timeout
+        self._names = {application_name(change.environment, name): name for name in (*applications, *gone)}
+        self._waiting = {name: _Seen() for name in applications}
+        self._leaving = set(gone)
+        self._applications: dict[str, Object] = {}
+        self._deployments: dict[str, Object] = {}
+        self._pods: dict[str, Object] = {}
+        self._complete = False
+        self._nudged = self._started
+        self._events: queue.Queue[tuple[str, str, Object | SymphonyError]] = queue.Queue()
+        self._live: list[Rollout] = []
+        self._failed: list[Diagnosis] = []
+
+    def run(self) -> Outcome:
+        """Watch until every application is live, or cannot be, or the time is over."""
+        stop = threading.Event()
+        one = {"fieldSelector": f"metadata.name={next(iter(self._names))}"} if len(self._names) == 1 else {}
+        chosen = {"labelSelector": f"app.kubernetes.io/name in ({','.join(sorted(self._names.values()))})"}
+        self._follow("applications", APPLICATIONS.format(namespace=self._target.argocd.namespace), stop, one)
+        namespace = self._target.kubernetes.namespace
+        self._follow("deployments", DEPLOYMENTS.format(namespace=namespace), stop, chosen)
+        self._follow("pods", PODS.format(namespace=namespace), stop, chosen)
+        try:
+            while self._waiting or self._leaving:
+                self._take()
+                with contextlib.suppress(TransientError):  # looked at again in a moment, as long as there is time
+                    for name in list(self._waiting):
+                        self._look(name)
+                    self._nudge()
+                self._progress.show(self._steps())
+                if time.monotonic() > self._deadline:
+                    self._give_up()  # nothing waits after this
+        finally:
+            stop.set()
+            self._progress.show(self._steps(), last=True)
+        return Outcome(tuple(self._live), tuple(self._failed))
+
+    def _follow(self, what: str, path: str, stop: threading.Event, query: dict[str, str]) -> None:
+        def follow() -> None:
+            try:
+                for kind, found in self._cluster.watch(path, self._deadline, stop, **query):
+                    self._events.put((what, kind, found))
+            except SymphonyError as error:
+                self._events.put((what, "REFUSED", error))
+
+        threading.Thread(target=follow, name=f"watch {what}", daemon=True).start()
+
+    def _take(self) -> None:
+        """Wait a moment for news, then take in all there is."""
+        try:
+            news = [self._events.get(timeout=_TICK)]
+            while not self._events.empty():
+                news.append(self._events.get_nowait())
+        except queue.Empty:
+            return
+        for what, kind, found in news:
+            if isinstance(found, SymphonyError):
+                self._give_up(str(found))
+                return
+            kept = {"applications": self._applications, "deployments": self._deployments, "pods": self._pods}
+            self._store(kept[what], kind, found)
+            self._complete = self._complete or what == "applications"
+
+    def _store(self, into: dict[str, Object], kind: str, found: Object) -> None:
+        if kind == "SYNCED":
+            into.clear()
+            into.update({one["metadata"]["name"]: one for one in found["items"]})
+        elif kind == "DELETED":
+            into.pop(found["metadata"]["name"], None)
+        else:
+            into[found["metadata"]["name"]] = found
+
+    def _look(self, name: str) -> None:
+        """Judge one application by what is known now."""
+        seen = self._waiting[name]
+        application = self._applications.get(application_name(self._change.environment, name))
+        if application is None or "deletionTimestamp" in application["metadata"]:
+            self._silent(name, seen.judgement)
+            return
+        judgement = judge(application, lambda revision: standing(self._change, revision, self._commit, name))
+        if judgement.reason != seen.judgement.reason:
+            _log().info("%s: %s.", application["metadata"]["name"], judgement.reason)
+        seen.judgement = judgement
+        if judgement.state == "live":
+            seconds = round(time.monotonic() - self._started, 3)
+            self._live.append(Rollout(application=name, revision=judgement.revision, health="Healthy", seconds=seconds))
+            del self._waiting[name]
+        elif judgement.state == "failed":
+            self._fail(name, judgement.reason)
+        elif judgement.state == "silent":
+            self._silent(name, judgement)
+        elif judgement.state == "stale" and time.monotonic() - seen.asked > _ASK_AGAIN:
+            seen.asked = time.monotonic()
+            refresh(self._target, self._change.environment, [name])
+        elif judgement.state == "manual":
+            self._sync(name, application)
+        elif judgement.state == "unsynced":
+            self._held(name, seen, application)
+        else:
+            self._health(name, seen)
+
+    def _sync(self, name: str, application: Object) -> None:
+        """Sync by hand what Argo CD does not by itself, unless a window forbids that too."""
+        if why := holding(self._cluster, application, by_hand=True):
+            self._fail(name, why)
+        elif sync(self._target, application, self._commit):
+            _log().info("%s: auto-sync is off; synced to %s.", application["metadata"]["name"], self._commit[:12])
+
+    def _held(self, name: str, seen: _Seen, application: Object) -> None:
+        """Tell a sync window from an Argo CD that has just not begun yet."""
+        seen.unsynced = seen.unsynced or time.monotonic()
+        if time.monotonic() - seen.unsynced > _HELD and (why := holding(self._cluster, application)):
+            self._fail(name, why)
+
+    def _silent(self, name: str, judgement: Judgement) -> None:
+        if time.monotonic() - self._started > _SILENCE:
+            self._fail(name, f"{judgement.reason} after {_SILENCE:.0f} s; are its controllers running?")
+
+    def _health(self, name: str, seen: _Seen) -> None:
+        """Fail early where waiting cannot help: a container that crashes, an image that is not there, Degraded."""
+        now = time.monotonic()
+        if fault := self._fault(name, seen.judgement):
+            seen.faulty = seen.faulty or now
+            if fault.for_good or now - seen.faulty > _PATIENCE:
+                self._fail(name, f"pod {fault.pod} does not come up: {fault.reason}")
+                return
+        else:
+            seen.faulty = None
+        if why := self._refusal(name, seen.judgement):
+            seen.refused = seen.refused or now
+            if now - seen.refused > _PATIENCE:
+                self._fail(name, why)
+                return
+        else:
+            seen.refused = None
+        if seen.judgement.state != "degraded":
+            seen.degraded = None
+            return
+        seen.degraded = seen.degraded or now
+        if now - seen.degraded > _DEGRADED and settled(self._cluster, self._target, name):
+            self._fail(name, seen.judgement.reason)
+
+    def _refusal(self, name: str, judgement: Judgement) -> str:
+        """Why the cluster makes no pod of what the commit brought, such as a quota; empty where it does."""
+        if judgement.state not in {"applied", "degraded"} and not judgement.since:
+            return ""
+        return next((why for one in self._of(self._deployments, name) if (why := refusal(one))), "")
+
+    def _of(self, objects: dict[str, Object], name: str) -> list[Object]:
+        label, value = selector(name).split("=")
+        return [one for one in objects.values() if one["metadata"].get("labels", {}).get(label) == value]
+
+    def _fault(self, name: str, judgement: Judgement) -> Fault | None:
+        """A fault of a pod that the commit brought; one of an old version's pods does not count."""
+        if judgement.state not in {"applied", "degraded"} and not judgement.since:
+            return None
+        pods = [
+            pod
+            for pod in self._of(self._pods, name)
+            if (judgement.state != "waiting" or pod["metadata"]["creationTimestamp"] >= judgement.since)
+            and fault_of(pod)
+        ]
+        if not pods or not settled(self._cluster, self._target, name):
+            return None
+        return next(map(fault_of, newest_pods(self._cluster, self._target, name, pods)), None)
+
+    def _fail(self, name: str, reason: str) -> None:
+        try:
+            self._failed.append(diagnose(self._cluster, self._target, name, reason))
+        except SymphonyError as error:
+            self._failed.append(Diagnosis(application=name, reason=f"{reason}; why cannot be seen: {error}"))
+        del self._waiting[name]
+        self._end(name)
+
+    def _end(self, name: str) -> None:
+        """End what Argo CD still does for one that failed, such as a hook that hangs, so that the undo can sync."""
+        application = self._applications.get(application_name(self._change.environment, name))
+        if application is None:
+            return
+        try:
+            if end_operation(self._target, application):
+                _log().warning("%s: its sync was ended.", application["metadata"]["name"])
+        except SymphonyError as error:
+            _log().warning("%s: its sync could not be ended: %s", application["metadata"]["name"], error)
+
+    def _steps(self) -> list[Step]:
+        """How far each application is."""
+        ended = {one.application: "live" for one in self._live} | {one.application: "failed" for one in self._failed}
+        steps = []
+        for full, name in self._names.items():
+            now = ended.get(name) or (self._waiting[name].judgement.reason if name in self._waiting else "leaving")
+            steps.append(step(name, self._applications.get(full), self._of(self._deployments, name), now))
+        return steps
+
+    def _nudge(self) -> None:
+        """Ask for what the ApplicationSet has not made or taken away yet."""
+        if not self._complete:
+            return
+        for name in sorted(self._leaving):
+            if application_name(self._change.environment, name) not in self._applications:
+                self._leaving.discard(name)
+                seconds = round(time.monotonic() - self._started, 3)
+                self._live.append(Rollout(application=name, health="removed", seconds=seconds))
+        known = {self._names.get(name) for name in self._applications}
+        missing = [name for name in self._waiting if name not in known]
+        if (missing or self._leaving) and time.monotonic() - self._nudged > _NUDGE:
+            self._nudged = time.monotonic()
+            refresh_set(self._target)
+
+    def _give_up(self, why: str = "") -> None:
+        limit = f"after {self._target.argocd.timeout:.0f} s"
+        for name in list(self._waiting):
+            self._fail(name, why or f"{self._waiting[name].judgement.reason} {limit}")
+        for name in sorted(self._leaving):
+            self._failed.append(Diagnosis(application=name, reason=why or f"Argo CD has not removed it {limit}"))
+        self._leaving.clear()
+
+
+def _log() -> logging.Logger | logging.LoggerAdapter[logging.Logger]:
+    try:
+        return get_run_logger()
+    except MissingContextError:
+        return logging.getLogger(__name__)
