@@ -63,6 +63,7 @@ class Layers:
         approval_hours: How long to wait for it.
         shelf: Where plans wait for it; None where the run cannot wait, since it is of no deployment.
         earlier: What this run had done before it was suspended.
+        blocked: Units that must not be planned, and why.
         show: Leaves what is known so far with the run, and gives the page's address.
         results: What became of each unit so far.
         plan: Task that plans a unit.
@@ -76,6 +77,7 @@ class Layers:
     approval_hours: float = 24
     shelf: Shelf | None = None
     earlier: Mapping[str, UnitResult] = field(default_factory=dict)
+    blocked: Mapping[str, str] = field(default_factory=dict)
     show: Callable[[Sequence[UnitResult]], str] = lambda _: ""
     results: dict[str, UnitResult] = field(default_factory=dict)
     plan: Task[..., UnitPlan] = field(default_factory=lambda: plan_unit)
@@ -205,6 +207,8 @@ class Layers:
             self._set(unit, state="applied", seconds=round(self.results[unit.path].seconds + outcome, 3))
 
     def _held_back(self, unit: Unit) -> UnitResult | None:
+        if reason := self.blocked.get(unit.path):
+            return UnitResult(unit=unit.path, state="held back" if self.plan_only else "failed", reason=reason)
         for name in unit.dependencies:
             state = self.results[name].state if name in self.results else "unchanged"
             if state not in _NOT_APPLIED or (state == "planned" and self.plan_only):

@@ -22,9 +22,11 @@ from tasks.approval import can_ask
 from tasks.artifacts import key_of, markdown, table
 from tasks.change import open_change
 from tasks.live import Live, live_of
+from tasks.lock import locked_units
 from tasks.mocks import refuse_mocks
 from tasks.saved_plan import Shelf, read_progress, remove_plans
 from tasks.state_file import state_file
+from tasks.state_move import StateMove, find_moves, move_state
 from tasks.terragrunt import bootstrap_state
 from tasks.unit_removal import UnitRemoval, open_unit_removal
 from tasks.units import Unit, affected, find_units, layers
@@ -56,6 +58,7 @@ def provision(  # noqa: PLR0913, PLR0917 - the fields of the run form
     plan_only: bool = False,  # noqa: FBT001, FBT002 - a checkbox of the run form
     approval_hours: ApprovalHours = 24,
     destroy_removed: bool = False,  # noqa: FBT001, FBT002 - a checkbox of the run form
+    move_states: bool = False,  # noqa: FBT001, FBT002 - a checkbox of the run form
 ) -> tuple[UnitResult, ...]:
     """Plan and apply the infrastructure that changed since the environment's last release.
 
@@ -68,7 +71,8 @@ def provision(  # noqa: PLR0913, PLR0917 - the fields of the run form
         since: Branch, tag or commit id to compare with, instead of the environment's last release that succeeded.
         plan_only: Only show what would change; what depends on an unapplied change is planned provisionally.
         approval_hours: How long the run waits for an answer.
-        destroy_removed: Destroy what units made that are no longer in the tree, or at another place in it.
+        destroy_removed: Destroy what units made that are no longer in the tree.
+        move_states: Take the states of units that moved in the tree to where they are looked for now.
     """
     with open_change(environment, commit, since=since) as change:
         return provision_change(
@@ -78,6 +82,7 @@ def provision(  # noqa: PLR0913, PLR0917 - the fields of the run form
             plan_only=plan_only,
             approval_hours=approval_hours,
             destroy=destroy_removed,
+            move_states=move_states,
         )
 
 
@@ -89,6 +94,7 @@ def provision_change(  # noqa: PLR0913 - the choices of one run
     plan_only: bool = False,
     approval_hours: float = 24,
     destroy: bool = False,
+    move_states: bool = False,
 ) -> tuple[UnitResult, ...]:
     """Bring the units that a change touches to what its commit says.
 
@@ -102,6 +108,7 @@ def provision_change(  # noqa: PLR0913 - the choices of one run
         plan_only: Apply nothing.
         approval_hours: How long to wait for a person's approval.
         destroy: Destroy the units that are no longer in the tree, after all else is applied.
+        move_states: Let the states of moved units follow them; without it such a unit is not planned.
 
     Returns:
         What became of each affected unit, in the order of the layers.
@@ -115,7 +122,8 @@ def provision_change(  # noqa: PLR0913 - the choices of one run
     units = find_units(live)
     whole = everything or change.changed is None
     chosen = units if whole else affected(live, units, change.changed or ())
-    with open_unit_removal(change, live, units) as gone:
+    with open_unit_removal(change, live, units) as missing:
+        gone, waiting = find_moves(change.target, live, units, missing)
         if destroy:
             check_destroyable(gone)
         left = [] if destroy else tell_removed(gone)
@@ -127,6 +135,9 @@ def provision_change(  # noqa: PLR0913 - the choices of one run
         if chosen:
             # The first unit depends on no other, so that this reads nobody's outputs.
             bootstrap_state(live, units[0])
+        if move_states and not plan_only:
+            _follow(change, waiting)
+            waiting = ()
         must_ask = change.target.protected and not approved_by.strip() and not plan_only
         shelf = Shelf(change, _bucket(live, units, gone)) if must_ask and can_ask() else None
         names = () if destroy else gone.names
@@ -139,6 +150,7 @@ def provision_change(  # noqa: PLR0913 - the choices of one run
             approval_hours=approval_hours,
             shelf=shelf,
             earlier=read_progress(shelf) if shelf else {},
+            blocked={move.new: move.reason for move in waiting},
             show=lambda so_far: _report(change, so_far, unaffected, names),
         )
         for layer in layers(chosen):
@@ -154,6 +166,14 @@ def provision_change(  # noqa: PLR0913 - the choices of one run
         else:
             _raise_for(change, [result for result in results if result.state == "failed"])
         return results
+
+
+def _follow(change: Change, moves: Sequence[StateMove]) -> None:
+    """Let the states of moved units follow them, while no other run touches the units."""
+    for move in moves:
+        with locked_units(change.environment, [move.old, move.new]):
+            move_state(change.target, move)
+            get_run_logger().info("The state of %s is at %s now: the unit moved.", move.new, move.target.key)
 
 
 def _bucket(live: Live, units: Sequence[Unit], gone: UnitRemoval) -> str:

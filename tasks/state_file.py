@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import getpass
 import json
+import socket
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -15,6 +21,7 @@ from tasks.diagnosis import complaint
 from tasks.live import Live
 
 _MISSING = {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}
+_TAKEN = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 
 
 class StateFile(Fact):
@@ -73,7 +80,7 @@ def read_lock(target: Environment, state: StateFile) -> StateLock | None:
         answer = aws.client(target, "s3").get_object(Bucket=state.bucket, Key=f"{state.key}.tflock")
         found: dict[str, Any] = json.loads(answer["Body"].read())
     except ClientError as error:
-        if error.response.get("Error", {}).get("Code") in _MISSING:
+        if is_missing(error):
             return None
         raise aws.told(error, f"reading the lock of s3://{state.bucket}/{state.key}") from error
     except BotoCoreError as error:
@@ -84,6 +91,51 @@ def read_lock(target: Environment, state: StateFile) -> StateLock | None:
         created=str(found.get("Created", "an unknown time")),
         operation=str(found.get("Operation", "an unknown operation")),
     )
+
+
+def is_missing(error: ClientError) -> bool:
+    """Whether S3 says that an object or its bucket is not there."""
+    return error.response.get("Error", {}).get("Code") in _MISSING
+
+
+@contextlib.contextmanager
+def held_state(target: Environment, state: StateFile, doing: str) -> Iterator[None]:
+    """Hold a state's lock file as tofu would.
+
+    Args:
+        target: The environment.
+        state: The unit's state.
+        doing: What for, as the lock file tells it.
+
+    Raises:
+        SymphonyError: Somebody else holds it, or S3 refused.
+        TransientError: S3 was throttling or out of reach.
+    """
+    s3, key = aws.client(target, "s3"), f"{state.key}.tflock"
+    mine = {
+        "ID": str(uuid.uuid4()),
+        "Operation": doing,
+        "Who": f"{getpass.getuser()}@{socket.gethostname()}",
+        "Created": datetime.now(UTC).isoformat(),
+        "Path": f"{state.bucket}/{state.key}",
+    }
+    try:
+        s3.put_object(
+            Bucket=state.bucket, Key=key, Body=json.dumps(mine).encode(), IfNoneMatch="*", ServerSideEncryption="AES256"
+        )
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") not in _TAKEN:
+            raise aws.told(error, f"locking s3://{state.bucket}/{state.key}") from error
+        raise SymphonyError(
+            f"The state s3://{state.bucket}/{state.key} is held by {read_lock(target, state) or 'somebody'}; start the "
+            f"run again when that has ended, or `symphony unlock` if its process is dead."
+        ) from error
+    except BotoCoreError as error:
+        raise aws.told(error, f"locking s3://{state.bucket}/{state.key}") from error
+    try:
+        yield
+    finally:
+        s3.delete_object(Bucket=state.bucket, Key=key)
 
 
 def remove_lock(target: Environment, state: StateFile, lock: StateLock) -> None:

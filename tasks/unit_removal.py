@@ -23,12 +23,14 @@ class UnitRemoval:
         live: The environment's live folder as the base had it; None where only the units' names are known.
         units: Those units. The dependencies of each are turned round: the units that needed it at the base, so that
             layers of them destroy dependants first, and what still stands holds back what it stood on.
-        moved: For a moved unit's old path the new one, where its configuration is the same.
+        moved: For a moved unit's old path the new one, where its configuration is the same and no other unit's is.
+        before: All units of the base.
     """
 
     live: Live | None
     units: tuple[Unit, ...]
     moved: dict[str, str]
+    before: tuple[Unit, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -65,7 +67,7 @@ def open_unit_removal(change: Change, live: Live, units: Sequence[Unit]) -> Iter
             # A base that Terragrunt cannot read tells names alone, and nothing of it can be destroyed.
             yield UnitRemoval(None, tuple(Unit(path=path) for path in removed(live, units, paths)), {})
             return
-        yield UnitRemoval(before, _turned_round(there, units), _moved(before, there, live, units))
+        yield UnitRemoval(before, _turned_round(there, units), _moved(before, there, live, units), there)
 
 
 def _may_remove(live: Live, units: Sequence[Unit], changed: Collection[str]) -> bool:
@@ -87,8 +89,18 @@ def _turned_round(before: Sequence[Unit], after: Sequence[Unit]) -> tuple[Unit, 
 
 def _moved(before: Live, old: Sequence[Unit], after: Live, new: Sequence[Unit]) -> dict[str, str]:
     olds, news = {unit.path for unit in old}, {unit.path for unit in new}
-    added = {_text(after, path): path for path in sorted(news - olds)}
-    return {path: added[text] for path in sorted(olds - news) if (text := _text(before, path)) in added}
+    added, gone = _by_text(after, news - olds), _by_text(before, olds - news)
+    # Units may well be alike: then nothing tells which of them went where.
+    return {
+        paths[0]: added[text][0] for text, paths in gone.items() if len(paths) == 1 and len(added.get(text, ())) == 1
+    }
+
+
+def _by_text(live: Live, paths: Collection[str]) -> dict[bytes, list[str]]:
+    found: dict[bytes, list[str]] = {}
+    for path in sorted(paths):
+        found.setdefault(_text(live, path), []).append(path)
+    return found
 
 
 def _text(live: Live, unit: str) -> bytes:

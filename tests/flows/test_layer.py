@@ -39,6 +39,7 @@ class Environment:
         self.progress: dict[str, UnitResult] = {}
         self.stale: set[str] = set()
         self.denied: set[str] = set()
+        self.blocked: dict[str, str] = {}
         self.done: list[str] = []
         self.held = False
 
@@ -117,6 +118,7 @@ class Environment:
             must_ask=True,
             shelf=shelf,
             earlier=self.progress,
+            blocked=self.blocked,
             plan=self.plan,  # type: ignore[arg-type]
         )
         try:
@@ -199,6 +201,15 @@ def test_an_approved_plan_that_went_stale_is_asked_about_again_where_it_differs(
     prod.start()
     assert "apply network 2" in prod.done
     assert "apply network 1" not in prod.done
+
+
+def test_a_unit_that_must_not_be_planned_holds_back_what_depends_on_it(prod: Environment) -> None:
+    prod.blocked = {"network": "It moved."}
+    results = prod.start()
+    assert results is not None
+    assert (results["network"].state, results["network"].reason) == ("failed", "It moved.")
+    assert results["access"].state == "held back"
+    assert prod.done == []
 
 
 def test_a_run_of_no_deployment_only_plans(prod: Environment) -> None:

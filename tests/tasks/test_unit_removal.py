@@ -92,3 +92,12 @@ def test_a_base_that_cannot_be_read_tells_names_alone(removal: Callable[..., Uni
 
     found = removal(BASE[:2], "infra/live/dev/service/terragrunt.hcl", finds=broken)
     assert (found.live, found.names) == (None, ("service",))
+
+
+def test_units_that_are_alike_are_not_taken_for_moved(removal: Callable[..., UnitRemoval], tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        new = tmp_path / "tree" / "infra/live/dev" / name
+        new.mkdir()
+        (new / "terragrunt.hcl").write_text("# database\n")
+    after = (Unit(path="network"), Unit(path="one"), Unit(path="two"), Unit(path="service"))
+    assert removal(after, "infra/live/dev/database/terragrunt.hcl").names == ("database",)

@@ -1,19 +1,25 @@
-"""Stacks, removed units and mocks with real Terragrunt and OpenTofu, against an AWS API of these tests' own."""
+"""A live tree of twelve units with a stack and a diamond, by real Terragrunt and OpenTofu, on an AWS API of its own."""
 
 from __future__ import annotations
 
 import shutil
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext
 from prefect.task_runners import ThreadPoolTaskRunner
+from prefect_aws import AwsCredentials
 from ruamel.yaml import YAML
 
 from flows.provision import ProvisionError, provision_change
@@ -75,6 +81,17 @@ unit "till" {
   values = { name = "till" }
 }
 """
+ISLES = ("isle-a", "isle-b", "isle-c", "isle-d")
+UNITS = {
+    "network": (),
+    "service": ("network",),
+    "north": ("network",),
+    "south": ("network",),
+    "junction": ("north", "south"),
+    "tail": ("junction",),
+    **dict.fromkeys(ISLES, ()),
+}
+"""Each unit and what it depends on; a stack adds two more."""
 CART, TILL = "shop/.terragrunt-stack/cart", "shop/.terragrunt-stack/till"
 
 
@@ -91,6 +108,7 @@ class Repository:
     folder: Path
     session: Any
     base: str = ""
+    run: str = ""
 
     def write(self, files: dict[str, str | None]) -> None:
         """Write files, take those without text away."""
@@ -119,10 +137,27 @@ class Repository:
     def provision(self, **options: Any) -> dict[str, UnitResult]:
         @flow(name="provision", task_runner=ThreadPoolTaskRunner(max_workers=8))  # type: ignore[arg-type]
         def body() -> tuple[UnitResult, ...]:
+            context = FlowRunContext.get()
+            self.run = str(context.flow_run.id) if context and context.flow_run else ""
             with self.change() as change:
                 return provision_change(change, **options)
 
         return {result.unit: result for result in body()}
+
+    @property
+    def tries(self) -> dict[str, int]:
+        """How often each task of the last run was tried."""
+        with get_client(sync_client=True) as client:
+            answer = client.request(
+                "POST", "/task_runs/filter", json={"flow_runs": {"id": {"any_": [self.run]}}, "limit": 200}
+            )
+            return {task["name"]: task["run_count"] for task in answer.json()}
+
+    def page(self, key: str) -> str:
+        """An artifact that the last run left."""
+        with get_client(sync_client=True) as client:
+            asked = {"artifacts": {"flow_run_id": {"any_": [self.run]}, "key": {"any_": [key]}}, "sort": "CREATED_DESC"}
+            return str(client.request("POST", "/artifacts/filter", json=asked).json()[0])
 
     def released(self) -> None:
         """From here on, this commit is what changes are compared with."""
@@ -133,6 +168,17 @@ class Repository:
         """ECR repositories there are."""
         found = self.session.client("ecr").describe_repositories()["repositories"]
         return {one["repositoryName"] for one in found}
+
+    def created(self, name: str) -> object:
+        """When a repository was made, which tells it from one made anew."""
+        (found,) = self.session.client("ecr").describe_repositories(repositoryNames=[name])["repositories"]
+        return found["createdAt"]
+
+    @property
+    def keys(self) -> list[str]:
+        """Objects beside the states."""
+        listed = self.session.client("s3").list_objects_v2(Bucket=f"symphony-state-{ACCOUNT}-{REGION}")
+        return [one["Key"] for one in listed["Contents"]]
 
     @property
     def states(self) -> str:
@@ -162,7 +208,7 @@ def account(machine: World, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="module")
 def repository(account: World, prefect: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
-    """Two written units and a stack of two, applied."""
+    """Ten written units and a stack of two, applied."""
     del prefect
     folder = tmp_path_factory.mktemp("repository")
     yaml = YAML(typ="safe")
@@ -179,14 +225,16 @@ def repository(account: World, prefect: None, tmp_path_factory: pytest.TempPathF
             patch.setenv(name, value)
         patch.setenv("PATH", account.path)
         patch.setenv("SYMPHONY_WORK", str(tmp_path_factory.mktemp("work")))
-        made = Repository(folder, boto3.Session())
+        session = boto3.Session()
+        made = Repository(folder, session)
+        login = session.get_credentials().get_frozen_credentials()
+        AwsCredentials(aws_access_key_id=login.access_key, aws_secret_access_key=login.secret_key).save("aws")
         made.commit(
             {
                 "infra/modules/repository/main.tf": MODULE,
                 "infra/units/shop/terragrunt.hcl": CATALOG,
                 f"{LIVE}/shop/terragrunt.stack.hcl": STACK + SECOND,
-                f"{LIVE}/network/terragrunt.hcl": unit("network"),
-                f"{LIVE}/service/terragrunt.hcl": unit("service", "network"),
+                **{f"{LIVE}/{name}/terragrunt.hcl": unit(name, *needs) for name, needs in UNITS.items()},
             }
         )
         assert set(states(made.provision()).values()) == {"applied"}
@@ -203,7 +251,8 @@ def same_again(repository: Repository) -> Iterator[None]:
     git("reset", "--quiet", "--hard", begin, cwd=repository.folder)
     # Backwards, so that what the test changed is put back and what it added goes again.
     repository.base = end
-    repository.provision(destroy=True)
+    if end != begin:
+        repository.provision(destroy=True, move_states=True)
     repository.base = begin
 
 
@@ -211,8 +260,9 @@ def test_the_units_of_a_stack_are_applied_after_what_they_depend_on(repository: 
     assert {"network", "service", "cart", "till"} <= repository.repositories
     repository.base = ""
     results = repository.provision()
-    assert states(results) == dict.fromkeys(("network", "service", CART, TILL), "unchanged")
-    assert next(iter(results)) == "network"
+    assert states(results) == dict.fromkeys((*UNITS, CART, TILL), "unchanged")
+    order = list(results)
+    assert max(order.index("north"), order.index("south")) < order.index("junction") < order.index("tail")
 
 
 def test_a_changed_source_of_a_stacks_units_affects_these_alone(repository: Repository) -> None:
@@ -251,9 +301,10 @@ def test_units_that_needed_each_other_are_destroyed_dependants_first(repository:
             f"{LIVE}/service/terragrunt.hcl": None,
             f"{LIVE}/network/terragrunt.hcl": None,
             f"{LIVE}/shop/terragrunt.stack.hcl": None,
+            **{f"{LIVE}/{name}/terragrunt.hcl": unit(name) for name in ("north", "south")},
         }
     )
-    results = repository.provision(destroy=True)
+    results = {name: one for name, one in repository.provision(destroy=True).items() if one.state == "destroyed"}
     assert states(results) == dict.fromkeys((CART, TILL, "service", "network"), "destroyed")
     assert list(results)[-1] == "network"
     assert not repository.repositories & {"network", "service", "cart", "till"}
@@ -267,22 +318,155 @@ def test_a_unit_taken_out_of_a_stack_is_removed_and_its_neighbour_stays(reposito
     assert "cart" in repository.repositories
 
 
-def test_an_added_and_a_moved_unit_are_told_apart(repository: Repository) -> None:
-    text = unit("service", "network")
+def test_an_added_unit_is_applied_and_a_moved_ones_state_follows_it_where_the_run_says_so(
+    repository: Repository,
+) -> None:
     repository.commit(
         {
             f"{LIVE}/added/terragrunt.hcl": unit("added"),
             f"{LIVE}/service/terragrunt.hcl": None,
-            f"{LIVE}/front/terragrunt.hcl": text,
+            f"{LIVE}/front/terragrunt.hcl": unit("service", "network"),
         }
     )
-    # The moved unit's state is at its old place, so its plan makes all anew; AWS has the name already.
-    with pytest.raises(ProvisionError, match="RepositoryAlreadyExists") as raised:
+    made = repository.created("service")
+    with pytest.raises(ProvisionError, match="It moved from service, and its state is still at") as raised:
+        repository.provision(destroy=True)
+    results = {result.unit: result for result in raised.value.results}
+    # Neither made a second time nor destroyed, also where the run destroys what is gone.
+    assert states(results) == {"added": "applied", "front": "failed"}
+    assert states(repository.provision(plan_only=True))["front"] == "held back"
+
+    results = repository.provision(move_states=True, destroy=True)
+    assert states(results) == {"added": "unchanged", "front": "applied"}
+    assert results["front"].plan is not None
+    assert {(one.address, one.action) for one in results["front"].plan.changes} == {
+        ("aws_ecr_repository.this", "change")  # its tag `unit`
+    }
+    assert repository.created("service") == made
+    assert states(repository.provision(destroy=True)) == {"added": "unchanged", "front": "unchanged"}
+    keys = repository.keys
+    assert f"{ENVIRONMENT}/front/terraform.tfstate" in keys
+    assert f"{ENVIRONMENT}/service/terraform.tfstate" not in keys
+    assert not [key for key in keys if key.endswith(".tflock")]
+
+
+def test_a_failure_in_the_middle_of_a_diamond_holds_back_what_needs_it_and_nothing_else(
+    repository: Repository,
+) -> None:
+    def at(name: str, note: str) -> str:
+        return unit(name, *UNITS[name], note=note)
+
+    changed = {f"{LIVE}/{name}/terragrunt.hcl": at(name, "second") for name in ("south", "isle-a", "isle-b")}
+    # Another name makes it anew, and AWS has that one already.
+    broken = at("north", "second").replace('name = "north"', 'name = "network"')
+    repository.commit({**changed, f"{LIVE}/north/terragrunt.hcl": broken})
+    with pytest.raises(ProvisionError, match="failed: north") as raised:
         repository.provision()
     results = {result.unit: result for result in raised.value.results}
-    assert states(results) == {"added": "applied", "front": "failed", "service": "removed, not destroyed"}
-    assert "Moved to front" in results["service"].reason
-    assert "service" in repository.repositories
+    expected = dict.fromkeys(("south", "isle-a", "isle-b"), "applied")
+    assert states(results) == {**expected, "north": "failed", "junction": "held back", "tail": "held back"}
+    assert results["junction"].reason == "It depends on north, which failed."
+    assert results["tail"].reason == "It depends on junction, which is held back."
+    # What cannot pass by itself is tried once.
+    assert repository.tries["apply north"] == 1
+    page = repository.page("plans-dev")
+    assert "Applied: " in page
+    assert "Not applied: north, junction, tail" in page
+    assert "symphony release" in page
+
+    repository.commit({f"{LIVE}/north/terragrunt.hcl": at("north", "second")})
+    expected |= dict.fromkeys(("south", "isle-a", "isle-b"), "unchanged")
+    assert states(repository.provision()) == {**expected, "north": "applied", "junction": "applied", "tail": "applied"}
+
+
+class Faulty(ThreadingHTTPServer):
+    """Stands before the AWS API and refuses a bounded number of requests that name something."""
+
+    daemon_threads = True
+
+    def __init__(self, target: str, faults: dict[str, list[str]]) -> None:
+        self.target, self.faults, self.given = target, faults, list[str]()
+        self.lock = threading.Lock()
+        super().__init__(("127.0.0.1", 0), Refusing)
+
+    def fault(self, request: str) -> str:
+        """The next fault of a request; empty where it is let through."""
+        with self.lock:
+            for name, faults in self.faults.items():
+                if name in request and faults:
+                    self.given.append(faults[0])
+                    return faults.pop(0)
+        return ""
+
+
+class Refusing(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Faulty
+
+    def answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        asked = f"{self.command} {self.path} {self.headers.get('X-Amz-Target', '')} {body[:300]!r}"
+        fault = self.server.fault(asked)
+        if fault == "reset":
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return
+        if fault:
+            status, code = fault.split()
+            text = f'{{"__type": "{code}", "message": "{code}"}}'
+            if "X-Amz-Target" not in self.headers:
+                text = f"<Error><Code>{code}</Code><Message>{code}</Message></Error>"
+            self.give(int(status), {}, text.encode())
+            return
+        headers = {name: value for name, value in self.headers.items() if name != "Connection"}
+        got = httpx.request(
+            self.command, f"{self.server.target}{self.path}", headers=headers, content=body, timeout=60, trust_env=False
+        )
+        skipped = {"content-length", "transfer-encoding", "connection", "content-encoding"}
+        kept = {name: value for name, value in got.headers.items() if name.lower() not in skipped}
+        if self.command == "HEAD":
+            kept["Content-Length"] = got.headers.get("content-length", "0")
+        self.give(got.status_code, kept, got.content)
+
+    def give(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if "Content-Length" not in headers:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = answer  # noqa: N815 - named by the standard library
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def test_a_throttled_api_is_asked_again_and_only_what_it_refused(repository: Repository) -> None:
+    endpoint = load(repository.folder / "symphony.yaml").environments[ENVIRONMENT].aws.endpoint or ""
+    faults = {
+        # More than what the tools try by themselves, so that the task has to.
+        "isle-a/terraform.tfstate?x-id=GetObject": ["503 SlowDown"] * 8,
+        # As much as they bear.
+        "DescribeRepositories": ["400 ThrottlingException", "reset", "500 InternalFailure"],
+    }
+    with Faulty(endpoint, faults) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        text = (repository.folder / "symphony.yaml").read_text()
+        through = f"http://127.0.0.1:{proxy.server_address[1]}"
+        repository.commit(
+            {
+                "symphony.yaml": text.replace(endpoint, through),
+                **{f"{LIVE}/{name}/terragrunt.hcl": unit(name, note="second") for name in ISLES[:3]},
+            }
+        )
+        assert states(repository.provision()) == dict.fromkeys(ISLES[:3], "applied")
+        proxy.shutdown()
+    assert faults == {name: [] for name in faults}
+    tries = repository.tries
+    assert tries["plan isle-a"] > 1
+    assert {name for name, count in tries.items() if count > 1} <= {"plan isle-a", "plan isle-b", "plan isle-c"}
 
 
 def test_an_applied_dependency_without_a_new_output_fails_the_plan_and_no_mock_is_stored(
