@@ -12,6 +12,8 @@ _BOX = re.compile(r"^[╷│╵]\s?")
 _LOG = re.compile(r"^(ERRO|WARN|INFO)\[\d+\]\s?")
 _SNIPPET = re.compile(r"^\s+\d+: ")
 _ADVICE = ("Suggested fixes", "error occurred", "errors occurred")
+_INIT = "Error refreshing state: "
+"""How ``tofu init`` begins, other than all else, where the state's bucket does not answer."""
 _BEGUN = re.compile(r": (Creating|Modifying|Destroying)\.\.\.")
 _LOCK_FIELD = re.compile(r"^\s*(ID|Who|Created|Operation):\s+(.+?)\s*$", re.MULTILINE)
 _PASSING = re.compile(
@@ -63,7 +65,7 @@ def complaint(lines: Sequence[str]) -> str:
     blocks: list[list[str]] = []
     inside = False
     for line in plain:
-        if line.startswith("Error: "):
+        if line.startswith(("Error: ", _INIT)):
             blocks.append([])
             inside, line = True, line.removeprefix("Error: ")  # noqa: PLW2901 - the block's first line without its label
         elif _LOG.match(line) or line.startswith("Warning: "):

@@ -90,3 +90,16 @@ def test_a_tool_that_says_nothing_is_told_as_such() -> None:
 
 def test_a_very_long_complaint_is_cut() -> None:
     assert len(complaint([f"Error: {'x' * 5000}"])) < 1300
+
+
+def test_a_state_that_init_cannot_read_is_told_and_may_pass() -> None:
+    lines = [
+        "Initializing the backend...",
+        "Error refreshing state: operation error S3: GetObject, exceeded maximum number of attempts, 5, https response",
+        "error StatusCode: 503, api error SlowDown: SlowDown",
+        'ERRO[0009] Failed to execute "tofu init -no-color" in ./.terragrunt-cache/x',
+        '* Failed to execute "tofu init -no-color" in ./.terragrunt-cache/x',
+    ]
+    error = diagnose("plan", "network", lines)
+    assert isinstance(error, TransientError)
+    assert "Error refreshing state: operation error S3" in str(error)
