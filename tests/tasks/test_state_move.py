@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from symphony.errors import SymphonyError
-from tasks import state_file, state_move
+from tasks import aws, state_move
 from tasks.live import Live
 from tasks.state_file import StateFile, read_lock
 from tasks.state_move import StateMove, find_moves, move_state
@@ -63,7 +63,7 @@ class Bucket:
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Bucket:
     made = Bucket()
-    monkeypatch.setattr(state_file.aws, "client", lambda *_: made)
+    monkeypatch.setattr(aws, "client", lambda *_: made)
     return made
 
 

@@ -17,6 +17,7 @@ from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect_aws import AwsCredentials
+from pydantic import SecretStr
 from ruamel.yaml import YAML
 
 from flows.provision import ProvisionError, provision_change
@@ -224,8 +225,11 @@ def repository(account: World, prefect: None, tmp_path_factory: pytest.TempPathF
         patch.setenv("SYMPHONY_WORK", str(tmp_path_factory.mktemp("work")))
         session = boto3.Session()
         made = Repository(folder, session)
-        login = session.get_credentials().get_frozen_credentials()
-        AwsCredentials(aws_access_key_id=login.access_key, aws_secret_access_key=login.secret_key).save("aws")
+        login = session.get_credentials()
+        assert login is not None
+        AwsCredentials(aws_access_key_id=login.access_key, aws_secret_access_key=SecretStr(str(login.secret_key))).save(
+            "aws"
+        )
         made.commit(
             {
                 "infra/modules/repository/main.tf": MODULE,
