@@ -38,6 +38,9 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("open", "cli.sandbox", "Open a page of the sandbox in the browser."),
     Entry("logs", "cli.sandbox", "Show the last log lines of a part."),
     Entry("deploy-flows", "cli.flows", "Put the deployments of prefect.yaml onto a Prefect server."),
+    Entry(
+        "worker", "cli.worker", "Serve runs on this machine: a Prefect worker, and a launcher that saves their start."
+    ),
     Entry("release", "cli.release", "Bring a commit live in an environment and follow it."),
     Entry("plan", "cli.plan", "Show what a commit would change in the infrastructure."),
     Entry("unlock", "cli.unlock", "Show who holds the lock of a Terragrunt unit, and free a dead one's."),

@@ -15,7 +15,7 @@ from sandbox.tofu import tofu_environment
 from sandbox.world import World
 
 USER = "admin"
-_POLL_SECONDS = "0.5"
+_POLL_SECONDS = "0.2"
 
 
 def auth_string(world: World) -> str:
@@ -80,6 +80,7 @@ def worker_environment(world: World) -> dict[str, str]:
             "SYMPHONY_CONFIG": str(world.source / "symphony.yaml"),
             "SYMPHONY_STATE": str(world.state),
             "SYMPHONY_CACHE": str(world.cache),
+            "SYMPHONY_LAUNCHER": str(world.folder("launcher")),
             "SYMPHONY_WORK": str(world.folder("work")),
             "KUBECONFIG": str(world.kubeconfig),
             "DOCKER_HOST": choose(world).host,

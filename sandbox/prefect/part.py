@@ -21,17 +21,17 @@ from sandbox.world import HOST, World
 from symphony import tool
 from symphony.errors import ToolError
 
-SERVER, WORKER = "prefect-server", "prefect-worker"
+SERVER, LAUNCHER, WORKER = "prefect-server", "prefect-launcher", "prefect-worker"
 POOL = "symphony"
 _REQUEST_SECONDS = 1.0
 _DEPLOY_SECONDS = 120.0
 
 
 class Prefect(Part):
-    """Prefect's server on SQLite, one process worker, and the deployments, all in the state folder."""
+    """Prefect's server on SQLite, a process worker with its launcher, and the deployments, all in the state folder."""
 
     name: ClassVar[str] = "prefect"
-    daemons: ClassVar[tuple[str, ...]] = (SERVER, WORKER)
+    daemons: ClassVar[tuple[str, ...]] = (SERVER, LAUNCHER, WORKER)
     limit: ClassVar[float] = 120.0
     hint: ClassVar[str] = "Deployments are put there by `symphony deploy-flows`, which can be run again by itself."
 
@@ -53,6 +53,7 @@ class Prefect(Part):
         # The name stands for the environment, so that a worker of another clone or toolchain is replaced.
         name = f"sandbox-{_digest(environment)}"
         work = [*python, "prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", name]
+        launch = [*python, "deployments.launcher", str(world.folder("launcher")), name]
         deploy = functools.partial(
             tool.run,
             [*python, "deployments", *(["--wait", str(_DEPLOY_SECONDS)] if begun else [])],
@@ -66,6 +67,7 @@ class Prefect(Part):
             early = aside.submit(deploy) if begun else None
             self.wait(world, lambda: _healthy(world))
             database.keep(world)
+            Daemon(LAUNCHER, launch, environment, cwd=world.source, grace=5.0).start(world)
             Daemon(WORKER, work, environment, cwd=world.source, grace=5.0).start(world)
             try:
                 _ = early.result() if early else deploy()
@@ -83,9 +85,10 @@ class Prefect(Part):
         found = _ask(world, "/deployments/count", {})
         if found < wanted:
             raise NotReadyError(f"the server has {found} of the {wanted} deployments of prefect.yaml")
-        pid = recorded(world).get(WORKER)
-        if pid is None:
-            raise NotReadyError("the worker does not run")
+        alive = recorded(world)
+        for name in (WORKER, LAUNCHER):
+            if name not in alive:
+                raise NotReadyError(f"its process {name} does not run")
         workers = _ask(world, f"/work_pools/{POOL}/workers/filter", {"workers": {"status": {"any_": ["ONLINE"]}}})
         if not workers:
             raise NotReadyError("no worker reports to the work pool yet")

@@ -83,7 +83,7 @@ def test_leases_of_concurrency_slots_outlive_the_server(world: World) -> None:
     assert storage == "prefect.server.concurrency.lease_storage.filesystem"
 
 
-def test_no_secret_is_in_an_argument_and_another_environment_makes_another_worker(
+def test_no_secret_is_in_an_argument_and_another_environment_makes_another_launcher_and_worker(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[Daemon] = []
@@ -95,8 +95,9 @@ def test_no_secret_is_in_an_argument_and_another_environment_makes_another_worke
     Prefect().start(World(source=world.state.parent, state=world.state, cache=world.cache))
     words = [str(word) for one in started for word in one.argv]
     assert not any(world.secret("prefect-password") in word for word in words)
-    assert started[0].argv == started[2].argv
-    assert started[1].argv != started[3].argv
+    assert started[0].argv == started[3].argv
+    assert started[1].argv != started[4].argv
+    assert started[2].argv != started[5].argv
 
 
 def answering(monkeypatch: pytest.MonkeyPatch, answers: dict[str, Any]) -> None:
@@ -115,9 +116,9 @@ def test_it_is_ready_only_with_its_deployments_and_a_worker_that_reports(
     with pytest.raises(NotReadyError, match="14 of the 15 deployments"):
         Prefect().check(world)
     answers["/deployments/count"] = 15
-    with pytest.raises(NotReadyError, match="the worker does not run"):
+    with pytest.raises(NotReadyError, match="prefect-worker does not run"):
         Prefect().check(world)
-    monkeypatch.setattr(part, "recorded", lambda _: {part.WORKER: 1})
+    monkeypatch.setattr(part, "recorded", lambda _: {part.WORKER: 1, part.LAUNCHER: 2})
     answers["/work_pools/symphony/workers/filter"] = []
     with pytest.raises(NotReadyError, match="no worker reports"):
         Prefect().check(world)

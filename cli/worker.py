@@ -1,0 +1,50 @@
+"""``symphony worker``: a Prefect worker whose runs start from a launcher that has everything loaded."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command("worker")
+def worker(
+    pool: Annotated[str, typer.Option("--pool", "-p", help="Work pool of the runs.")] = "symphony",
+    name: Annotated[str, typer.Option("--name", "-n", help="What the worker is called in Prefect.")] = "",
+) -> None:
+    """Serve runs on this machine, until it is interrupted.
+
+    It is `prefect worker start` for the server of PREFECT_API_URL or of Prefect's profile; beside it runs a launcher
+    that has loaded what flows need, so that a run begins a second after its call. The launcher ends with the worker.
+    """
+    from deployments.engine import FOLDER  # noqa: PLC0415 - loaded only where it is used
+    from deployments.launcher import BOUND, ROOT  # noqa: PLC0415
+
+    folder = tempfile.mkdtemp(prefix="symphony-launcher-")
+    # Runs are started as `python`, from any folder.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *([before] if before else [])])
+    os.environ[FOLDER] = folder
+    launch = [sys.executable, "-m", "deployments.launcher", folder, BOUND]
+    # A session of its own, since an interrupt from the terminal is for the worker; it ends by the kernel's signal.
+    subprocess.Popen(launch, start_new_session=True)
+    work = [
+        "-m",
+        "prefect",
+        "worker",
+        "start",
+        "--pool",
+        pool,
+        "--type",
+        "process",
+        *(["--name", name] if name else []),
+    ]
+    os.execv(sys.executable, [sys.executable, *work])  # noqa: S606 - an argument list needs none

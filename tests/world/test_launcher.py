@@ -1,0 +1,126 @@
+"""Runs that the launcher starts, cancelled, and killed at each of their processes: what Prefect's server shows."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psutil
+import pytest
+
+from cli.connection import connect
+from deployments.client import PrefectApi
+from sandbox.daemon import recorded
+from sandbox.lifecycle import up
+from sandbox.prefect.part import LAUNCHER
+from sandbox.world import World
+
+SECONDS = 240.0
+
+
+def until(answer: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + SECONDS
+    while not (found := answer()):
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.1)
+    return found
+
+
+@pytest.fixture(scope="module")
+def api(world: World) -> PrefectApi:
+    del world
+    return connect()
+
+
+@contextmanager
+def git_hangs(world: World) -> Iterator[None]:
+    """Meanwhile every flow waits in its first task."""
+    server = psutil.Process(recorded(world)["git"])
+    server.suspend()
+    try:
+        yield
+    finally:
+        server.resume()
+
+
+def begin(api: PrefectApi) -> str:
+    return api.start("smoke", "dev", {"environment": "dev"}, key=f"launcher-{time.time_ns()}").id
+
+
+def state(api: PrefectApi, run: str) -> str:
+    return str(api.call("GET", f"/flow_runs/{run}")["state"]["type"])
+
+
+def begun(api: PrefectApi) -> tuple[str, psutil.Process]:
+    """A run that hangs in its first task, and its client."""
+    run = begin(api)
+    until(lambda: api.tasks(run))
+    return run, client(run)
+
+
+def client(run: str) -> psutil.Process:
+    for process in psutil.process_iter():
+        try:
+            command, environment = process.cmdline(), process.environ()
+        except psutil.Error:
+            continue
+        if command[-1:] == ["deployments.engine"] and environment.get("PREFECT__FLOW_RUN_ID") == run:
+            return process
+    pytest.fail(f"No process is the client of run {run}: it did not start by the launcher.")
+
+
+def launched(world: World) -> list[psutil.Process]:
+    """The watcher and the process of the one run that there is."""
+    watcher = [one for one in psutil.Process(recorded(world)[LAUNCHER]).children() if one.children()][-1]
+    return [watcher, watcher.children()[0]]
+
+
+def gone(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.fixture(autouse=True)
+def _loaded(world: World) -> None:
+    until((world.state / "launcher" / "socket").exists)
+
+
+def test_a_cancelled_run_ends_as_cancelled(world: World, api: PrefectApi) -> None:
+    with git_hangs(world):
+        run, _ = begun(api)
+        processes = launched(world)
+        api.cancel(run)
+        until(lambda: state(api, run) == "CANCELLED")
+        until(lambda: all(gone(one) for one in processes))
+
+
+@pytest.mark.parametrize("killed", ["client", "watcher", "run"])
+def test_a_run_whose_process_is_killed_has_crashed(world: World, api: PrefectApi, killed: str) -> None:
+    with git_hangs(world):
+        run, its_client = begun(api)
+        watcher, process = launched(world)
+        {"client": its_client, "watcher": watcher, "run": process}[killed].send_signal(signal.SIGKILL)
+        until(lambda: state(api, run) == "CRASHED")
+        until(lambda: all(gone(one) for one in (its_client, watcher, process)))
+
+
+def test_runs_outlive_a_killed_launcher_and_start_plainly_until_it_is_back(world: World, api: PrefectApi) -> None:
+    with git_hangs(world):
+        run, _ = begun(api)
+        psutil.Process(recorded(world)[LAUNCHER]).kill()
+    until(lambda: state(api, run) == "COMPLETED")
+    plain = begin(api)
+    until(lambda: state(api, plain) == "COMPLETED")
+    up(world)
+    assert LAUNCHER in recorded(world)
+
+
+def test_a_launcher_loads_changed_code_anew(world: World, api: PrefectApi) -> None:
+    before = (world.state / "launcher" / "socket").stat().st_ino
+    (world.source / "flows" / "__init__.py").touch()
+    until(lambda: (world.state / "launcher" / "socket").stat().st_ino != before)
+    with git_hangs(world):
+        run, _ = begun(api)
+    until(lambda: state(api, run) == "COMPLETED")
