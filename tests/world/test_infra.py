@@ -263,6 +263,7 @@ def test_eventbridge_sends_what_the_sandbox_registry_sends(examples: Examples, r
         digest="sha256:" + "a" * 64,
         tag=tag,
         media_type="application/vnd.oci.image.manifest.v1+json",
+        artifact="application/vnd.oci.image.config.v1+json",
         at=datetime.now(UTC),
     )
     sent = target["InputTransformer"]["InputTemplate"].replace("<aws.events.event.json>", json.dumps(action))
