@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import signal
 import sys
@@ -15,18 +14,17 @@ from typing import Any
 import psutil
 import pytest
 
-from deployments.client import PrefectApi, Run
+from deployments.client import Run
 from sandbox.aws.client import client
-from sandbox.git import git_environment
 from sandbox.prefect import worker_environment
 from sandbox.world import ACCOUNT, REGION, World
 from symphony.errors import ToolError
 from symphony.tool import run
+from tests.world.seat import Seat
 
 _LIMIT_SECONDS = 300
 _BUCKET = f"symphony-state-{ACCOUNT}-{REGION}"
 _RUN_ID = "PREFECT__FLOW_RUN_ID"
-_NUMBERS = itertools.count(int(time.time()))
 SLOW = """
 resource "terraform_data" "slow" {
   provisioner "local-exec" {
@@ -37,26 +35,20 @@ resource "terraform_data" "slow" {
 
 
 @dataclass
-class Production:
+class Production(Seat):
     """The protected environment, as an operator sees it."""
-
-    world: World
-    copy: Path
-    api: PrefectApi
-
-    def git(self, *arguments: str) -> str:
-        return run(["git", *arguments], cwd=self.copy, env=git_environment(self.world)).stdout.strip()
 
     def commit(self, text: str) -> str:
         """A commit on a branch of its own whose unit `access` has more in it than main's."""
-        self.git("checkout", "--quiet", "--detach", "origin/main")
-        with (self.copy / "infra/modules/access/main.tf").open("a") as file:
-            file.write(f"\n{text}\n")
-        self.git("commit", "--quiet", "--all", "--message", "approval")
-        self.git("push", "--quiet", "origin", f"HEAD:refs/heads/approval-{next(_NUMBERS)}")
+
+        def edit(copy: Path) -> None:
+            with (copy / "infra/modules/access/main.tf").open("a") as file:
+                file.write(f"\n{text}\n")
+
+        self.branch(edit)
         return self.git("rev-parse", "HEAD")
 
-    def start(self, commit: str, **parameters: object) -> Run:
+    def begin(self, commit: str, **parameters: object) -> Run:
         """A run of the whole of prod, since it may never have been released."""
         return self.api.start("provision", "prod", {"commit": commit, "everything": True, **parameters})
 
@@ -130,10 +122,8 @@ def group(name: str) -> str:
 @pytest.fixture(scope="module")
 def production(world: World, tmp_path_factory: pytest.TempPathFactory) -> Production:
     """Prod with main's infrastructure."""
-    copy = tmp_path_factory.mktemp("production") / "copy"
-    run(["git", "clone", "--quiet", world.git_remote, str(copy)], env=git_environment(world))
-    made = Production(world, copy, PrefectApi(f"{world.prefect_url}/api", f"admin:{world.secret('prefect-password')}"))
-    ended = made.ended(made.start("main", approved_by="the tests"))
+    made = Production.take(world, tmp_path_factory.mktemp("production"))
+    ended = made.ended(made.begin("main", approved_by="the tests"))
     assert ended.succeeded, ended.message
     return made
 
@@ -142,13 +132,13 @@ def production(world: World, tmp_path_factory: pytest.TempPathFactory) -> Produc
 def restored(production: Production) -> Iterator[None]:
     """Prod ends as main has it."""
     yield
-    ended = production.ended(production.start("main", approved_by="the tests"))
+    ended = production.ended(production.begin("main", approved_by="the tests"))
     assert ended.succeeded, ended.message
 
 
 @pytest.mark.usefixtures("restored")
 def test_a_run_that_waits_holds_nothing_and_applies_what_was_approved(production: Production) -> None:
-    waiting = production.start(production.commit(group("approved")))
+    waiting = production.begin(production.commit(group("approved")))
     production.suspended(waiting)
     # The process ends after its last words.
     deadline = time.monotonic() + 20
@@ -185,7 +175,7 @@ def test_a_run_that_waits_holds_nothing_and_applies_what_was_approved(production
 
 
 def test_a_refusal_leaves_everything_as_it_was(production: Production) -> None:
-    waiting = production.start(production.commit(group("refused")))
+    waiting = production.begin(production.commit(group("refused")))
     production.suspended(waiting)
     production.answer(waiting, approver="Grace", decision="refuse", reason="Not on a Friday.")
     ended = production.ended(waiting)
@@ -196,7 +186,7 @@ def test_a_refusal_leaves_everything_as_it_was(production: Production) -> None:
 
 
 def test_an_answer_without_a_name_is_not_taken(production: Production) -> None:
-    waiting = production.start(production.commit(group("nameless")))
+    waiting = production.begin(production.commit(group("nameless")))
     key = production.suspended(waiting)
     said = production.api.call(
         "POST", f"/flow_runs/{waiting.id}/resume", {"run_input": {"approver": "", "decision": "approve"}}
@@ -209,10 +199,10 @@ def test_an_answer_without_a_name_is_not_taken(production: Production) -> None:
 
 @pytest.mark.usefixtures("restored")
 def test_a_plan_that_was_overtaken_is_asked_about_again(production: Production) -> None:
-    waiting = production.start(production.commit(group("late")))
+    waiting = production.begin(production.commit(group("late")))
     key = production.suspended(waiting)
     # The other run takes its turn while this one waits, so the state moves.
-    overtaking = production.ended(production.start(production.commit(group("early")), approved_by="the tests"))
+    overtaking = production.ended(production.begin(production.commit(group("early")), approved_by="the tests"))
     assert overtaking.succeeded, overtaking.message
     production.answer(waiting, approver="Ada", decision="approve")
     production.suspended(waiting, but=key)
@@ -252,7 +242,7 @@ def test_a_release_waits_too_and_its_record_says_who_approved_what(production: P
 def test_a_run_killed_in_an_apply_is_told_of_unlocked_and_started_again(production: Production, tmp_path: Path) -> None:
     quick = tmp_path / "quick"
     commit = production.commit(SLOW % quick)
-    killed = production.start(commit, approved_by="the tests")
+    killed = production.begin(commit, approved_by="the tests")
     lock = "prod/access/terraform.tfstate.tflock"
     s3 = client(production.world, "s3")
 
@@ -267,7 +257,7 @@ def test_a_run_killed_in_an_apply_is_told_of_unlocked_and_started_again(producti
     production.until(killed, lambda now: now.state_type == "CRASHED")
     quick.touch()
 
-    blocked = production.ended(production.start(commit, approved_by="the tests"))
+    blocked = production.ended(production.begin(commit, approved_by="the tests"))
     assert blocked.state_type == "FAILED"
     assert "waits for a lock" in blocked.message
     assert "symphony unlock" in blocked.message
@@ -276,5 +266,5 @@ def test_a_run_killed_in_an_apply_is_told_of_unlocked_and_started_again(producti
     assert "OperationTypeApply" in shown
     assert "Freed." in shown
     assert "No unit of prod is locked." in production.symphony("unlock", "--env", "prod")
-    again = production.ended(production.start(commit, approved_by="the tests"))
+    again = production.ended(production.begin(commit, approved_by="the tests"))
     assert again.succeeded, again.message

@@ -2,75 +2,31 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 
-from deployments.client import PrefectApi, Run
 from sandbox import manifest
-from sandbox.git import git_environment
-from sandbox.world import HOST, World
-from symphony.tool import run
-
-_LIMIT_SECONDS = 240
-_NUMBERS = itertools.count(int(time.time()))
+from sandbox.world import World
+from tests.world.seat import NUMBERS, Seat
 
 
 @dataclass
-class Seat:
-    """A working copy whose branches start no release, and the flows deploy and smoke of dev."""
-
-    world: World
-    copy: Path
-    api: PrefectApi
-
-    def git(self, *arguments: str) -> str:
-        return run(["git", *arguments], cwd=self.copy, env=git_environment(self.world)).stdout.strip()
-
-    def branch(self, edit: Callable[[Path], None]) -> str:
-        """A branch beside main's head with one change."""
-        self.git("fetch", "--quiet", "origin")
-        self.git("checkout", "--quiet", "--force", "--detach", "origin/main")
-        edit(self.copy)
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "--allow-empty", "--message", "try")
-        name = f"try-{next(_NUMBERS)}"
-        self.git("push", "--quiet", "origin", f"HEAD:refs/heads/{name}")
-        return name
-
-    def start(self, flow: str, **parameters: object) -> Run:
-        """A run of a flow in dev, as it ends."""
-        ended = self.api.start(flow, "dev", parameters)
-        deadline = time.monotonic() + _LIMIT_SECONDS
-        for now, _ in self.api.follow(ended.id):
-            assert time.monotonic() < deadline, f"{now.name} is still {now.state_name}"
-            ended = now
-        return ended
-
-    def answer(self, path: str) -> str:
-        url = f"http://{HOST}:{self.world.ports.ingress}{path}"
-        return httpx.get(url, headers={"Host": "hello.dev.localhost"}, timeout=5).text.strip()
+class Delivery(Seat):
+    """The flows deploy and smoke of dev."""
 
     @property
     def version(self) -> dict[str, str]:
         found: dict[str, str] = json.loads(self.answer("/version"))
         return found
 
-    def tree(self) -> str:
-        """The tree of the desired state."""
-        self.git("fetch", "--quiet", "origin")
-        return self.git("rev-parse", "origin/env/dev^{tree}")
-
 
 def greeting(copy: Path) -> None:
-    (copy / "apps/hello/greeting.txt").write_text(f"Hello {next(_NUMBERS)}\n")
+    (copy / "apps/hello/greeting.txt").write_text(f"Hello {next(NUMBERS)}\n")
 
 
 def values(text: str) -> Callable[[Path], None]:
@@ -82,11 +38,9 @@ def values(text: str) -> Callable[[Path], None]:
 
 
 @pytest.fixture(scope="module")
-def seat(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seat]:
+def seat(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Delivery]:
     """A version that is live; main's own is put there again in the end."""
-    copy = tmp_path_factory.mktemp("deploy") / "copy"
-    run(["git", "clone", "--quiet", world.git_remote, str(copy)], env=git_environment(world))
-    seat = Seat(world, copy, PrefectApi(f"{world.prefect_url}/api", f"admin:{world.secret('prefect-password')}"))
+    seat = Delivery.take(world, tmp_path_factory.mktemp("deploy"))
     ended = seat.start("provision", commit="main")
     assert ended.succeeded, ended.message
     ended = seat.start("deploy", commit=seat.branch(greeting), applications=["hello"])
@@ -97,15 +51,15 @@ def seat(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sea
 
 
 @pytest.fixture
-def untouched(seat: Seat) -> Iterator[None]:
-    tree, version, said = seat.tree(), seat.version, seat.answer("/")
+def untouched(seat: Delivery) -> Iterator[None]:
+    tree, version, said = seat.desired(), seat.version, seat.answer("/")
     yield
-    assert seat.tree() == tree
+    assert seat.desired() == tree
     assert seat.version == version
     assert seat.answer("/") == said
 
 
-def test_what_is_deployed_is_what_answers(seat: Seat) -> None:
+def test_what_is_deployed_is_what_answers(seat: Delivery) -> None:
     branch = seat.branch(greeting)
     ended = seat.start("deploy", commit=branch, applications=["hello"])
     assert ended.succeeded, ended.message
@@ -120,7 +74,7 @@ def test_what_is_deployed_is_what_answers(seat: Seat) -> None:
 
 
 @pytest.mark.usefixtures("untouched")
-def test_an_image_that_is_not_there_is_told_and_put_back(seat: Seat) -> None:
+def test_an_image_that_is_not_there_is_told_and_put_back(seat: Delivery) -> None:
     ended = seat.start("deploy", commit=seat.branch(greeting), images={"hello": "sha256:" + "9" * 64})
     assert ended.state_type == "FAILED"
     assert "the image of container hello cannot be pulled" in ended.message
@@ -130,7 +84,7 @@ def test_an_image_that_is_not_there_is_told_and_put_back(seat: Seat) -> None:
 
 
 @pytest.mark.usefixtures("untouched")
-def test_a_crash_on_start_is_told_with_its_last_log_line_and_put_back(seat: Seat) -> None:
+def test_a_crash_on_start_is_told_with_its_last_log_line_and_put_back(seat: Delivery) -> None:
     branch = seat.branch(values('env: {HELLO_CRASH: "no database today"}\n'))
     ended = seat.start("deploy", commit=branch, images={"hello": seat.version["digest"]})
     assert ended.state_type == "FAILED"
@@ -141,7 +95,7 @@ def test_a_crash_on_start_is_told_with_its_last_log_line_and_put_back(seat: Seat
 
 
 @pytest.mark.usefixtures("untouched")
-def test_a_version_that_never_gets_ready_is_given_up_at_its_own_deadline(seat: Seat) -> None:
+def test_a_version_that_never_gets_ready_is_given_up_at_its_own_deadline(seat: Delivery) -> None:
     branch = seat.branch(values("progressDeadlineSeconds: 5\nprobes: {readiness: {path: /nowhere}}\n"))
     ended = seat.start("deploy", commit=branch, images={"hello": seat.version["digest"]})
     assert ended.state_type == "FAILED"
@@ -150,7 +104,7 @@ def test_a_version_that_never_gets_ready_is_given_up_at_its_own_deadline(seat: S
 
 
 @pytest.mark.usefixtures("untouched")
-def test_values_that_the_chart_refuses_are_told_before_anything_is_written(seat: Seat) -> None:
+def test_values_that_the_chart_refuses_are_told_before_anything_is_written(seat: Delivery) -> None:
     seat.git("fetch", "--quiet", "origin")
     before = seat.git("rev-parse", "origin/env/dev")
     branch = seat.branch(values("replica: 3\n"))
@@ -163,7 +117,7 @@ def test_values_that_the_chart_refuses_are_told_before_anything_is_written(seat:
 
 
 @pytest.mark.usefixtures("untouched")
-def test_an_older_commit_ends_as_superseded_and_says_by_what(seat: Seat) -> None:
+def test_an_older_commit_ends_as_superseded_and_says_by_what(seat: Delivery) -> None:
     ended = seat.start("deploy", commit="main", images={"hello": seat.version["digest"]})
     assert ended.state_name == "Superseded"
     assert seat.version["commit"][:12] in ended.message
@@ -248,7 +202,7 @@ def quota(world: World) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("untouched", "quota")
-def test_many_that_fail_are_each_told_why_and_put_back_by_one_deploy(seat: Seat) -> None:
+def test_many_that_fail_are_each_told_why_and_put_back_by_one_deploy(seat: Delivery) -> None:
     good = seat.version["digest"]
     images = {name: "sha256:" + "9" * 64 if name == "try-missing" else good for name in FAILING}
     ended = seat.start("deploy", commit=seat.branch(failing), images=images)

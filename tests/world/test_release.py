@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import shutil
 import time
@@ -14,29 +13,20 @@ import httpx
 import psutil
 import pytest
 
-from deployments.client import PrefectApi, Run
+from deployments.client import Run
 from sandbox.aws.client import client
 from sandbox.daemon import recorded
-from sandbox.git import git_environment
 from sandbox.lifecycle import up
 from sandbox.registry import Registry
 from sandbox.world import HOST, World
-from symphony.tool import run
+from tests.world.seat import NUMBERS, Seat
 
 _LIMIT_SECONDS = 240
-_NUMBERS = itertools.count(int(time.time()))
 
 
 @dataclass
-class Platform:
-    """A developer's seat: a working copy of the remote, Prefect's API, and the ingress."""
-
-    world: World
-    copy: Path
-    api: PrefectApi
-
-    def git(self, *arguments: str) -> str:
-        return run(["git", *arguments], cwd=self.copy, env=git_environment(self.world)).stdout.strip()
+class Platform(Seat):
+    """Pushes to main, and the releases that they start."""
 
     def push(self, message: str, edit: Callable[[Path], None]) -> str:
         """Change something on main; the remote's hook starts the release."""
@@ -52,35 +42,14 @@ class Platform:
         """Push another greeting."""
         return self.push(greeting, lambda copy: write(copy / "apps/hello/greeting.txt", f"{greeting}\n"))
 
-    def ended(self, run: Run) -> Run:
-        """The run as it ends, within four minutes."""
-        deadline = time.monotonic() + _LIMIT_SECONDS
-        for now, _ in self.api.follow(run.id):
-            assert time.monotonic() < deadline, f"{now.name} is still {now.state_name}"
-            run = now
-        return run
-
     def released(self, commit: str) -> Run:
         """The release that the push of a commit started, as it ends."""
         run = self.api.find(f"platform:release:dev:{commit}:push")
         assert run is not None, "the push started no release"
         return self.ended(run)
 
-    def start(self, flow: str = "release", **parameters: object) -> Run:
-        """A run of dev's deployment, as it ends."""
-        return self.ended(self.api.start(flow, "dev", parameters))
-
     def failing_tasks(self, run: Run) -> list[str]:
         return [task.name for task in self.api.tasks(run.id) if task.state_type == "FAILED"]
-
-    def served(self, path: str = "/") -> str:
-        url = f"http://{HOST}:{self.world.ports.ingress}{path}"
-        return httpx.get(url, headers={"Host": "hello.dev.localhost"}, timeout=5).text.strip()
-
-    def desired(self) -> str:
-        """The tree of the desired state."""
-        self.git("fetch", "--quiet", "origin")
-        return self.git("rev-parse", "origin/env/dev^{tree}")
 
 
 def write(file: Path, text: str) -> None:
@@ -97,11 +66,8 @@ def replace(file: Path, before: str, after: str) -> None:
 @pytest.fixture(scope="module")
 def platform(world: World, tmp_path_factory: pytest.TempPathFactory) -> Platform:
     """A platform that has been released once, so that there is something to keep."""
-    copy = tmp_path_factory.mktemp("platform") / "copy"
-    run(["git", "clone", "--quiet", world.git_remote, str(copy)], env=git_environment(world))
-    api = PrefectApi(f"{world.prefect_url}/api", f"admin:{world.secret('prefect-password')}")
-    seat = Platform(world, copy, api)
-    commit = seat.say(f"Hello, number {next(_NUMBERS)}")
+    seat = Platform.take(world, tmp_path_factory.mktemp("platform"))
+    commit = seat.say(f"Hello, number {next(NUMBERS)}")
     ended = seat.released(commit)
     assert ended.succeeded, ended.message
     return seat
@@ -110,12 +76,12 @@ def platform(world: World, tmp_path_factory: pytest.TempPathFactory) -> Platform
 @pytest.fixture
 def untouched(platform: Platform) -> Iterator[None]:
     """Whatever the test breaks, the environment ends as it was, and main is mended for the next test."""
-    tree, said, version = platform.desired(), platform.served(), platform.served("/version")
+    tree, said, version = platform.desired(), platform.answer(), platform.answer("/version")
     good = platform.git("rev-parse", f"{json.loads(version)['commit']}^{{tree}}")
     yield
     assert platform.desired() == tree
-    assert platform.served() == said
-    assert json.loads(platform.served("/version"))["digest"] == json.loads(version)["digest"]
+    assert platform.answer() == said
+    assert json.loads(platform.answer("/version"))["digest"] == json.loads(version)["digest"]
 
     def mend(copy: Path) -> None:
         del copy
@@ -126,12 +92,12 @@ def untouched(platform: Platform) -> Iterator[None]:
 
 
 def test_a_push_is_served_and_its_run_tells_the_story(platform: Platform) -> None:
-    greeting = f"Hello, number {next(_NUMBERS)}"
+    greeting = f"Hello, number {next(NUMBERS)}"
     commit = platform.say(greeting)
     ended = platform.released(commit)
     assert ended.succeeded, ended.message
-    assert platform.served() == greeting
-    version = json.loads(platform.served("/version"))
+    assert platform.answer() == greeting
+    version = json.loads(platform.answer("/version"))
     assert version["commit"] == commit
     story = platform.api.artifact(ended.id, "release-dev")
     assert story is not None
@@ -145,7 +111,7 @@ def test_the_same_commit_again_changes_nothing(platform: Platform) -> None:
     before = platform.git("rev-parse", "origin/env/dev")
     platform.git("fetch", "--quiet", "origin")
     before = platform.git("rev-parse", "origin/env/dev")
-    ended = platform.start(commit="main")
+    ended = platform.start("release", commit="main")
     assert ended.succeeded
     assert "Nothing that dev has differs" in ended.message
     platform.git("fetch", "--quiet", "origin")
@@ -153,7 +119,7 @@ def test_the_same_commit_again_changes_nothing(platform: Platform) -> None:
 
 
 def test_a_change_of_documentation_affects_nothing_and_says_so(platform: Platform) -> None:
-    commit = platform.push("docs", lambda copy: write(copy / "NOTES.md", f"{next(_NUMBERS)}\n"))
+    commit = platform.push("docs", lambda copy: write(copy / "NOTES.md", f"{next(NUMBERS)}\n"))
     ended = platform.released(commit)
     assert ended.succeeded
     assert "Nothing that dev has differs" in ended.message
@@ -234,7 +200,7 @@ def test_an_unreadable_configuration_names_line_and_key(platform: Platform) -> N
 
 
 def test_a_failed_release_is_not_lost_by_the_next_push(platform: Platform) -> None:
-    greeting = f"Hello, number {next(_NUMBERS)}"
+    greeting = f"Hello, number {next(NUMBERS)}"
 
     def broken(copy: Path) -> None:
         write(copy / "apps/hello/greeting.txt", greeting)
@@ -244,7 +210,7 @@ def test_a_failed_release_is_not_lost_by_the_next_push(platform: Platform) -> No
     # The next push mends the chart alone; the greeting of the failed one must come along.
     mended = platform.push("mended chart", lambda copy: (copy / "charts/hello/templates/x.yaml").unlink())
     assert platform.released(mended).succeeded
-    assert platform.served() == greeting
+    assert platform.answer() == greeting
 
 
 @pytest.mark.parametrize(
@@ -269,7 +235,7 @@ def test_what_is_unknown_is_named_before_anything_happens(
 
 def test_a_registry_that_is_down_fails_the_release_and_up_mends_it(platform: Platform) -> None:
     tree = platform.desired()
-    greeting = f"Hello, number {next(_NUMBERS)}"
+    greeting = f"Hello, number {next(NUMBERS)}"
     part = Registry()
     part.stop(platform.world)
     try:
@@ -280,9 +246,9 @@ def test_a_registry_that_is_down_fails_the_release_and_up_mends_it(platform: Pla
         assert platform.desired() == tree
     finally:
         part.bring_up(platform.world)
-    again = platform.start(commit="main")
+    again = platform.start("release", commit="main")
     assert again.succeeded, again.message
-    assert platform.served() == greeting
+    assert platform.answer() == greeting
 
 
 def test_an_aws_api_that_lost_its_memory_is_filled_again_by_up(platform: Platform) -> None:
@@ -291,16 +257,19 @@ def test_an_aws_api_that_lost_its_memory_is_filled_again_by_up(platform: Platfor
     killed = psutil.Process(recorded(world)["aws"])
     killed.kill()
     killed.wait(10)
+    platform.git("fetch", "--quiet", "origin")
+    released = platform.git("ls-tree", "-d", "--name-only", "origin/symphony/records").split()
+    assert "dev" in released
     notes: list[str] = []
     up(world, lambda event: notes.append(event.text) if event.state == "note" else None)
-    assert any("dev is provisioned again" in note for note in notes)
+    assert any(f"{', '.join(released)} is provisioned again" in note for note in notes)
     vpcs = client(world, "ec2").describe_vpcs(Filters=[{"Name": "is-default", "Values": ["false"]}])["Vpcs"]
     assert len(vpcs) == 1
     again = client(world, "ecr").describe_images(repositoryName="dev/hello")["imageDetails"]
     assert {one["imageDigest"] for one in again} == {one["imageDigest"] for one in images}
-    greeting = f"Hello, number {next(_NUMBERS)}"
+    greeting = f"Hello, number {next(NUMBERS)}"
     assert platform.released(platform.say(greeting)).succeeded
-    assert platform.served() == greeting
+    assert platform.answer() == greeting
 
 
 def test_an_application_taken_out_of_the_list_is_pruned_and_comes_back(platform: Platform) -> None:

@@ -1,0 +1,73 @@
+"""A developer's seat before the sandbox: a working copy of its remote, Prefect's API, and what the service answers."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import httpx
+
+from deployments.client import PrefectApi, Run
+from sandbox.git import git_environment
+from sandbox.world import HOST, World
+from symphony import tool
+
+NUMBERS = itertools.count(int(time.time()))
+"""One sequence for all tests, so that what they name by it never collides."""
+_LIMIT_SECONDS = 240
+
+
+@dataclass
+class Seat:
+    """A working copy of the remote, the flows of dev, and the service hello there."""
+
+    world: World
+    copy: Path
+    api: PrefectApi
+
+    @classmethod
+    def take(cls, world: World, folder: Path) -> Self:
+        """A seat with a working copy of its own."""
+        copy = folder / "copy"
+        tool.run(["git", "clone", "--quiet", world.git_remote, str(copy)], env=git_environment(world))
+        return cls(world, copy, PrefectApi(f"{world.prefect_url}/api", f"admin:{world.secret('prefect-password')}"))
+
+    def git(self, *arguments: str) -> str:
+        return tool.run(["git", *arguments], cwd=self.copy, env=git_environment(self.world)).stdout.strip()
+
+    def branch(self, edit: Callable[[Path], None], name: str = "") -> str:
+        """A branch beside main's head with one change; it starts no release."""
+        self.git("fetch", "--quiet", "origin")
+        self.git("checkout", "--quiet", "--force", "--detach", "origin/main")
+        edit(self.copy)
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", "try")
+        name = name or f"try-{next(NUMBERS)}"
+        self.git("push", "--quiet", "origin", f"HEAD:refs/heads/{name}")
+        return name
+
+    def ended(self, run: Run) -> Run:
+        """The run as it ends, within four minutes."""
+        deadline = time.monotonic() + _LIMIT_SECONDS
+        for now, _ in self.api.follow(run.id):
+            assert time.monotonic() < deadline, f"{now.name} is still {now.state_name}"
+            run = now
+        return run
+
+    def start(self, flow: str, **parameters: object) -> Run:
+        """A run of a flow in dev, as it ends."""
+        return self.ended(self.api.start(flow, "dev", parameters))
+
+    def answer(self, path: str = "/") -> str:
+        """What the service says through the ingress."""
+        url = f"http://{HOST}:{self.world.ports.ingress}{path}"
+        return httpx.get(url, headers={"Host": "hello.dev.localhost"}, timeout=5).text.strip()
+
+    def desired(self) -> str:
+        """The tree of dev's desired state."""
+        self.git("fetch", "--quiet", "origin")
+        return self.git("rev-parse", "origin/env/dev^{tree}")
