@@ -45,19 +45,36 @@ def identity() -> dict[str, str | None]:
     }
 
 
-def _ask(folder: str) -> socket.socket | None:
-    """The connection to a launcher that is ready to start this run; nothing has begun yet if there is none."""
+def connect(folder: str) -> socket.socket:
+    """A connection to the launcher that listens in a folder.
+
+    Raises:
+        OSError: None listens there, or it takes longer than five seconds.
+    """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(_ANSWER_SECONDS)
     try:
         # By a descriptor of the folder, because a socket's path may be 107 bytes long at most (unix(7)).
         place = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            connection.settimeout(_ANSWER_SECONDS)
             connection.connect(f"/proc/self/fd/{place}/{SOCKET}")
         finally:
             os.close(place)
-        request = {"identity": identity(), "cwd": os.getcwd(), "argv": sys.argv[1:], "env": dict(os.environ)}  # noqa: PTH109
-        content = json.dumps(request).encode()
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def _ask(folder: str) -> socket.socket | None:
+    """The connection to a launcher that is ready to start this run; nothing has begun yet if there is none."""
+    try:
+        connection = connect(folder)
+    except OSError:
+        return None
+    request = {"identity": identity(), "cwd": os.getcwd(), "argv": sys.argv[1:], "env": dict(os.environ)}  # noqa: PTH109
+    content = json.dumps(request).encode()
+    try:
         connection.sendall(len(content).to_bytes(_STATUS_BYTES, "big") + content)
         if connection.recv(1) == READY:
             connection.settimeout(None)

@@ -13,6 +13,7 @@ import pytest
 
 from cli.connection import connect
 from deployments.client import PrefectApi
+from deployments.engine import connect as connect_launcher
 from sandbox.daemon import recorded
 from sandbox.lifecycle import up
 from sandbox.prefect.part import LAUNCHER
@@ -84,7 +85,16 @@ def gone(process: psutil.Process) -> bool:
 
 @pytest.fixture(autouse=True)
 def _loaded(world: World) -> None:
-    until((world.state / "launcher" / "socket").exists)
+    """A launcher answers; the socket of one that was killed is there until the next has loaded everything."""
+
+    def listens() -> bool:
+        try:
+            connect_launcher(str(world.state / "launcher")).close()
+        except OSError:
+            return False
+        return True
+
+    until(listens)
 
 
 def test_a_cancelled_run_ends_as_cancelled(world: World, api: PrefectApi) -> None:
