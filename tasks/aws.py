@@ -46,10 +46,15 @@ def account_environment(target: Environment) -> dict[str, str]:
     return {"AWS_REGION": aws.region, "AWS_DEFAULT_REGION": aws.region, **endpoint}
 
 
+def code_of(error: Exception) -> str:
+    """AWS's own word for a failed call, such as ``NoSuchKey``; empty where AWS did not answer."""
+    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
+
+
 def told(error: Exception, doing: str) -> SymphonyError:
     """The sentence for a failed call to AWS, transient where AWS says so or the network failed."""
     if isinstance(error, ClientError):
-        code = error.response.get("Error", {}).get("Code", "")
+        code = code_of(error)
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         passing = code in _TRANSIENT_CODES or status >= 500  # noqa: PLR2004 - HTTP's server errors
         kind = TransientError if passing else SymphonyError

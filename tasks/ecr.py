@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from symphony.config import Environment
 from symphony.errors import SymphonyError
 from symphony.models import Digest, Fact
-from tasks.aws import client, told
+from tasks.aws import client, code_of, told
 from tasks.retry import TRANSIENT
 
 _POLL_SECONDS = 0.05
@@ -79,16 +79,13 @@ def confirm(target: Environment, repository: str, tag: str, digest: Digest) -> N
 def _digest(ecr: Any, repository: str, tag: str) -> Digest | None:
     try:
         images = ecr.describe_images(repositoryName=repository, imageIds=[{"imageTag": tag}])["imageDetails"]
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code")
-        if code == "ImageNotFoundException":
+    except (BotoCoreError, ClientError) as error:
+        if code_of(error) == "ImageNotFoundException":
             return None
-        if code == "RepositoryNotFoundException":
+        if code_of(error) == "RepositoryNotFoundException":
             raise SymphonyError(
                 f"The ECR repository {repository!r} does not exist; list it in the environment's registry unit, "
                 "and the provision flow makes it."
             ) from error
-        raise told(error, f"a look at {repository}") from error
-    except BotoCoreError as error:
         raise told(error, f"a look at {repository}") from error
     return str(images[0]["imageDigest"]) if images else None

@@ -14,7 +14,7 @@ from symphony.config import Environment
 from symphony.errors import SymphonyError
 from symphony.models import Digest, Fact
 from symphony.supply_chain import Scan
-from tasks.aws import client, told
+from tasks.aws import client, code_of, told
 
 _POLL_SECONDS = 0.5
 _RUNNING = {"IN_PROGRESS", "PENDING"}
@@ -124,11 +124,9 @@ def _read(ecr: Any, image: dict[str, Any]) -> tuple[str, str, tuple[Finding, ...
             token = page.get("nextToken", "")
             if not token:
                 return status, why, tuple(found.values())
-    except ClientError as error:
-        if error.response.get("Error", {}).get("Code") == "ScanNotFoundException":
+    except (BotoCoreError, ClientError) as error:
+        if code_of(error) == "ScanNotFoundException":
             return "", "", ()
-        raise told(error, f"the scan findings of {image['repositoryName']}") from error
-    except BotoCoreError as error:
         raise told(error, f"the scan findings of {image['repositoryName']}") from error
 
 
@@ -148,8 +146,6 @@ def _begin(ecr: Any, image: dict[str, Any]) -> None:
     """Begin a scan; one that ECR has begun by itself meanwhile is as good."""
     try:
         ecr.start_image_scan(**image)
-    except ClientError as error:
-        if error.response.get("Error", {}).get("Code") not in {"LimitExceededException", "ScanInProgressException"}:
+    except (BotoCoreError, ClientError) as error:
+        if code_of(error) not in {"LimitExceededException", "ScanInProgressException"}:
             raise told(error, f"a scan of {image['repositoryName']}") from error
-    except BotoCoreError as error:
-        raise told(error, f"a scan of {image['repositoryName']}") from error

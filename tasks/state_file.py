@@ -79,11 +79,9 @@ def read_lock(target: Environment, state: StateFile) -> StateLock | None:
     try:
         answer = aws.client(target, "s3").get_object(Bucket=state.bucket, Key=f"{state.key}.tflock")
         found: dict[str, Any] = json.loads(answer["Body"].read())
-    except ClientError as error:
+    except (BotoCoreError, ClientError) as error:
         if is_missing(error):
             return None
-        raise aws.told(error, f"reading the lock of s3://{state.bucket}/{state.key}") from error
-    except BotoCoreError as error:
         raise aws.told(error, f"reading the lock of s3://{state.bucket}/{state.key}") from error
     return StateLock(
         identity=str(found.get("ID", "")),
@@ -93,9 +91,9 @@ def read_lock(target: Environment, state: StateFile) -> StateLock | None:
     )
 
 
-def is_missing(error: ClientError) -> bool:
+def is_missing(error: Exception) -> bool:
     """Whether S3 says that an object or its bucket is not there."""
-    return error.response.get("Error", {}).get("Code") in _MISSING
+    return aws.code_of(error) in _MISSING
 
 
 @contextlib.contextmanager
@@ -123,15 +121,13 @@ def held_state(target: Environment, state: StateFile, doing: str) -> Iterator[No
         s3.put_object(
             Bucket=state.bucket, Key=key, Body=json.dumps(mine).encode(), IfNoneMatch="*", ServerSideEncryption="AES256"
         )
-    except ClientError as error:
-        if error.response.get("Error", {}).get("Code") not in _TAKEN:
+    except (BotoCoreError, ClientError) as error:
+        if aws.code_of(error) not in _TAKEN:
             raise aws.told(error, f"locking s3://{state.bucket}/{state.key}") from error
         raise SymphonyError(
             f"The state s3://{state.bucket}/{state.key} is held by {read_lock(target, state) or 'somebody'}; start the "
             f"run again when that has ended, or `symphony unlock` if its process is dead."
         ) from error
-    except BotoCoreError as error:
-        raise aws.told(error, f"locking s3://{state.bucket}/{state.key}") from error
     try:
         yield
     finally:

@@ -128,11 +128,9 @@ def _read(target: Environment, state: StateFile) -> dict[str, Any]:
     try:
         body = aws.client(target, "s3").get_object(Bucket=state.bucket, Key=state.key)["Body"].read()
         return dict(json.loads(body))
-    except ClientError as error:
+    except (BotoCoreError, ClientError) as error:
         if is_missing(error):
             return {}
-        raise aws.told(error, f"reading s3://{state.bucket}/{state.key}") from error
-    except BotoCoreError as error:
         raise aws.told(error, f"reading s3://{state.bucket}/{state.key}") from error
     except ValueError as error:
         raise SymphonyError(
