@@ -24,7 +24,7 @@ from symphony.errors import BadInputError, SymphonyError, TransientError
 from symphony.models import Image
 from tasks.ecr import confirm, find_image, login
 from tasks.git import fetch, resolve, worktree
-from tasks.retry import ONCE, TRANSIENT
+from tasks.retry import BROKEN_CONNECTION, ONCE, TRANSIENT
 
 HOST_BLOCK = "docker"
 _HASH_LENGTH = 32
@@ -33,7 +33,7 @@ _ARG = re.compile(r"^\s*ARG\s+(\w+)(?:=(\S+))?", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$\{(\w+)\}|\$(\w+)")
 _LOG_TAIL = 15
 _BUILD_SECONDS = 1800
-_PASSING = ("connection reset", "connection refused", "eof", "timeout", "tls handshake", "500 ", "502 ", "503 ", "504 ")
+_PASSING = (*BROKEN_CONNECTION, "500 ", "502 ", "503 ", "504 ")
 
 
 @contextlib.contextmanager

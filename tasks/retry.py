@@ -34,3 +34,6 @@ TRANSIENT: dict[str, Any] = {
     "retry_condition_fn": is_transient,
 }
 """Options of a task that is tried again, with jitter, for transient errors alone."""
+
+BROKEN_CONNECTION = ("connection reset", "connection refused", "eof", "timeout", "tls handshake")
+"""What tools that speak to a registry say, in small letters, where the network failed and not the registry."""

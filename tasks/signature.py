@@ -11,20 +11,12 @@ from symphony.models import Digest, Image
 from symphony.supply_chain import Signature
 from symphony.tool import run
 from tasks.oci_registry import login_environment, oci_registry, plain
-from tasks.retry import TRANSIENT
+from tasks.retry import BROKEN_CONNECTION, TRANSIENT
 
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 """Artifact type of a signature by cosign 3 (Sigstore bundle format 0.3)."""
 _LIMIT_SECONDS = 120.0
-_PASSING = (
-    "connection reset",
-    "connection refused",
-    "eof",
-    "timeout",
-    "tls handshake",
-    "status code 5",
-    "too many req",
-)
+_PASSING = (*BROKEN_CONNECTION, "status code 5", "too many req")
 
 
 @task(name="sign", task_run_name="sign {image.application}", **TRANSIENT)
