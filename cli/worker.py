@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from symphony.errors import BadInputError
+
 app = typer.Typer()
 
 
@@ -24,9 +26,13 @@ def worker(
     It is `prefect worker start` for the server of PREFECT_API_URL or of Prefect's profile; beside it runs a launcher
     that has loaded what flows need, so that a run begins a second after its call. The launcher ends with the worker.
     """
+    from prefect.settings import PREFECT_API_URL  # noqa: PLC0415
+
     from deployments.engine import FOLDER  # noqa: PLC0415 - loaded only where it is used
     from deployments.launcher import BOUND, ROOT  # noqa: PLC0415
 
+    if not PREFECT_API_URL.value():
+        raise BadInputError("No Prefect server is named: set PREFECT_API_URL, or choose a Prefect profile that has it.")
     folder = tempfile.mkdtemp(prefix="symphony-launcher-")
     # Runs are started as `python`, from any folder.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
