@@ -20,10 +20,10 @@ def escape(text: str) -> str:
     return _MARKUP.sub(r"\\\1", plain)
 
 
-def fence(text: str) -> str:
-    """Text as a code block that nothing within can close."""
+def fence(text: str, language: str = "") -> str:
+    """Text as a code block that nothing within can close; a language colours it."""
     ticks = "`" * max(3, 1 + max((len(found) for found in re.findall(r"`+", text)), default=0))
-    return f"{ticks}\n{text.rstrip()}\n{ticks}"
+    return f"{ticks}{language}\n{text.rstrip()}\n{ticks}"
 
 
 def key_of(*names: str) -> str:

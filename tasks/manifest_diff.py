@@ -52,7 +52,7 @@ def show_changes(
         text = changes(old, parsed(rendered[entry.application]))
         shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}\n… cut here"
         parts += [f"## {escape(entry.application)}", *([escape(note)] if note else [])]
-        parts.append(fence(shown).replace("```\n", "```diff\n", 1) if text else "Its manifests stay as they are.")
+        parts.append(fence(shown, "diff") if text else "Its manifests stay as they are.")
     markdown(key_of("changes", change.environment), "\n\n".join(parts))
 
 
