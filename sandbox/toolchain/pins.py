@@ -195,6 +195,13 @@ TOOLS: tuple[Tool, ...] = (
         ask={"conftest": ("--version",)},
     ),
     Tool(
+        "kubeconform",
+        "github.com/yannh/kubeconform",
+        ("cmd/kubeconform",),
+        {"main.version": "v{version}"},
+        ask={"kubeconform": ("-v",)},
+    ),
+    Tool(
         # The whole of cosign takes three times as long to compile; any cosign of this version on PATH takes its place.
         "cosign",
         "github.com/sigstore/cosign/v3",
