@@ -202,8 +202,9 @@ def _operation(application: Object, revision: str, stands: Callable[[str], Stand
     brought = (operation.get("syncResult") or {}).get("revision") or _asked(operation)
     ours = bool(brought) and stands(brought) == "carries"
     since = operation.get("startedAt", "") if ours else ""
-    if ours and phase in {"Failed", "Error"}:
-        return Judgement("failed", f"the sync ended as {phase}: {message}", revision)
+    ended = f"the sync ended as {phase}: {message}" if phase in {"Failed", "Error"} else ""
+    if ours and (why := _failed_hook(operation) or ended):
+        return Judgement("failed", why, revision)
     if phase in {"Running", "Terminating"} or "operation" in application:
         return Judgement("waiting", f"the sync is {phase or 'about to start'}: {message}".rstrip(": "), revision, since)
     if status["sync"].get("status") != "Synced":
@@ -217,6 +218,15 @@ def _operation(application: Object, revision: str, stands: Callable[[str], Stand
     health = status.get("health", {}).get("status", "Unknown")
     states: dict[str, Literal["live", "degraded"]] = {"Healthy": "live", "Degraded": "degraded"}
     return Judgement(states.get(health, "applied"), f"it is synced, and its health is {health}", revision, since)
+
+
+def _failed_hook(operation: Object) -> str:
+    """The hook that failed, as a clause; Argo CD would try the sync again, and a failed migration is not repeated."""
+    for one in (operation.get("syncResult") or {}).get("resources") or []:
+        if one.get("hookType") and one.get("hookPhase") in {"Failed", "Error"}:
+            message = " ".join(str(one.get("message", "")).split())
+            return f"its {one['hookType']} hook {one['kind']} {one['name']} failed: {message}"
+    return ""
 
 
 def _asked(operation: Object) -> str:

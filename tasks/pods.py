@@ -134,6 +134,23 @@ def fault_of(pod: Object) -> Fault | None:
     return None
 
 
+def ended_badly(pod: Object) -> Fault | None:
+    """How a pod that is not started again ended, such as a Job's; None where it did not, or ended well."""
+    if pod.get("status", {}).get("phase") != "Failed":
+        return None
+    for container in pod["status"].get("containerStatuses", []):
+        ended = container.get("state", {}).get("terminated") or {}
+        if ended.get("exitCode"):
+            return Fault(
+                pod=pod["metadata"]["name"],
+                container=container["name"],
+                reason=ended.get("reason", "Error"),
+                message=" ".join(str(ended.get("message", "")).split()),
+                exit_code=ended["exitCode"],
+            )
+    return None
+
+
 def newest_pods(cluster: Cluster, target: Environment, application: str, pods: Iterable[Object]) -> list[Object]:
     """Those pods that belong to the newest ReplicaSet of the application's Deployments; an old version's do not count.
 
@@ -190,7 +207,7 @@ def diagnose(cluster: Cluster, target: Environment, application: str, reason: st
     """
     every = cluster.objects(_in(PODS, target), labelSelector=selector(application))
     pods = newest_pods(cluster, target, application, every)
-    faults = [(pod, fault) for pod in pods if (fault := fault_of(pod))][:_PODS]
+    faults = [(pod, fault) for pod in pods if (fault := fault_of(pod) or ended_badly(pod))][:_PODS]
     deployments = cluster.objects(_in(DEPLOYMENTS, target), labelSelector=selector(application))
     names = {one["metadata"]["name"] for one in [*pods, *deployments]}
     return Diagnosis(

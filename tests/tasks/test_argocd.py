@@ -78,6 +78,15 @@ def test_a_sync_that_failed_for_this_revision_ends_the_wait_with_its_message(pha
     assert verdict.reason == f"the sync ended as {phase}: quota exceeded"
 
 
+@pytest.mark.parametrize(("phase", "state"), [("Failed", "failed"), ("Running", "waiting"), ("Succeeded", "waiting")])
+def test_a_hook_that_failed_ends_the_wait_also_where_argo_cd_would_try_the_sync_again(phase: str, state: str) -> None:
+    hook = {"kind": "Job", "name": "migrate", "hookType": "PreSync", "hookPhase": phase, "message": "over\n its time"}
+    tried = {"phase": "Running", "syncResult": {"revision": OURS, "resources": [{"kind": "Service"}, hook]}}
+    verdict = judge(application(sync="OutOfSync", operation=tried), stands)
+    assert verdict.state == state
+    assert ("its PreSync hook Job migrate failed: over its time" in verdict.reason) is (state == "failed")
+
+
 def test_a_sync_that_failed_for_an_earlier_revision_does_not_count() -> None:
     earlier = {"phase": "Failed", "syncResult": {"revision": OLD}}
     assert judge(application(sync="OutOfSync", operation=earlier), stands).state == "unsynced"

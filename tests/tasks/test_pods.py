@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tasks.pods import Diagnosis, Fault, fault_of
+from tasks.pods import Diagnosis, Fault, ended_badly, fault_of
 
 
 def pod(**container: Any) -> dict[str, Any]:
@@ -61,6 +61,15 @@ def test_an_init_container_counts() -> None:
     fault = fault_of(found)
     assert fault is not None
     assert fault.container == "migrate"
+
+
+def test_a_pod_that_is_not_started_again_ended_badly_or_well() -> None:
+    for phase, state, code in (("Failed", ENDED, 3), ("Succeeded", WELL, None), ("Running", RUNS, None)):
+        found = pod(state=state)
+        found["status"]["phase"] = phase
+        assert fault_of(found) is None
+        fault = ended_badly(found)
+        assert (fault.exit_code if fault else None) == code
 
 
 def test_the_sentence_ends_with_the_last_thing_the_container_said() -> None:
