@@ -6,7 +6,7 @@ ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E env HOME="$(HOME)" PATH="$(PATH
 # More arguments for pytest, such as PYTEST='-k release'.
 PYTEST :=
 
-.PHONY: demo test test-unit test-world check setup down bench schema
+.PHONY: demo test test-unit test-world check setup down bench schema charts
 
 demo: setup
 	$(ROOT) .venv/bin/symphony demo
@@ -39,3 +39,7 @@ bench: setup
 # The JSON schema of symphony.yaml, for editors.
 schema: setup
 	$(PYTHON) -c 'import json; from symphony.config import Configuration; print(json.dumps(Configuration.model_json_schema(), indent=2))' > symphony.schema.json
+
+# The application charts' copies of the values' schema, and the golden renders that tests compare with.
+charts: setup
+	$(PYTHON) -m tests.charts.renders

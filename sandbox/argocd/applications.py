@@ -16,6 +16,8 @@ REFRESH = "argocd.argoproj.io/application-set-refresh"
 
 _API = "argoproj.io/v1alpha1"
 _REPOLL_SECONDS = 60
+_AUTOSCALER = "kube-controller-manager"
+"""Whom the API server names as the owner of what the HorizontalPodAutoscaler sets."""
 
 # The list of value files has no fixed length, so it cannot stand in the template itself. A path that begins with a
 # slash is taken from the repository's root; read last, the application's file gives the chart its digest, and with it
@@ -100,9 +102,11 @@ def _template(world: World) -> dict[str, Any]:
                 "helm": {"releaseName": "{{ .application }}", "ignoreMissingValueFiles": True},
             },
             "destination": {"server": CLUSTER, "namespace": "{{ .target }}"},
+            # The number of pods is an autoscaler's where one has set it.
+            "ignoreDifferences": [{"group": "apps", "kind": "Deployment", "managedFieldsManagers": [_AUTOSCALER]}],
             "syncPolicy": {
                 "automated": {"prune": True, "selfHeal": True},
-                "syncOptions": ["CreateNamespace=false"],
+                "syncOptions": ["CreateNamespace=false", "RespectIgnoreDifferences=true"],
                 "retry": {"limit": 2, "backoff": {"duration": "2s", "factor": 2, "maxDuration": "10s"}},
             },
         },

@@ -2,9 +2,15 @@
 apiVersion: apps/v1
 kind: Deployment
 metadata:
-  {{- include "service.metadata" . | nindent 2 }}
+  {{- $annotations := include "service.prunelast" . | fromYaml }}
+  {{- include "service.metadata" (dict "root" . "name" (include "service.workload" .) "annotations" $annotations) | nindent 2 }}
 spec:
+  {{- if not .Values.autoscaling.enabled }}
   replicas: {{ .Values.replicas }}
+  {{- else if eq .Values.rollout "blue-green" }}
+  {{- /* What traffic is switched to must not begin with one pod; from then on the number is the autoscaler's. */}}
+  replicas: {{ .Values.autoscaling.minReplicas }}
+  {{- end }}
   revisionHistoryLimit: 3
   progressDeadlineSeconds: {{ .Values.progressDeadlineSeconds }}
   strategy:
@@ -14,71 +20,16 @@ spec:
       maxSurge: 1
   selector:
     matchLabels:
-      {{- include "service.selector" . | nindent 6 }}
+      {{- include "service.selector.version" . | nindent 6 }}
   template:
     metadata:
       labels:
-        {{- include "service.labels" . | nindent 8 }}
+        {{- include "service.selector.version" . | nindent 8 }}
+        {{- include "service.labels.chart" . | nindent 8 }}
+      {{- if .Values.config }}
+      annotations:
+        checksum/config: {{ toYaml .Values.config | sha256sum }}
+      {{- end }}
     spec:
-      serviceAccountName: {{ include "service.name" . }}
-      automountServiceAccountToken: false
-      enableServiceLinks: false
-      terminationGracePeriodSeconds: {{ .Values.terminationGracePeriodSeconds }}
-      securityContext:
-        runAsNonRoot: true
-        runAsUser: {{ .Values.user }}
-        runAsGroup: {{ .Values.user }}
-        fsGroup: {{ .Values.user }}
-        seccompProfile:
-          type: RuntimeDefault
-      containers:
-        - name: {{ include "service.name" . }}
-          image: {{ include "service.image" . | quote }}
-          imagePullPolicy: IfNotPresent
-          ports:
-            - name: http
-              containerPort: {{ .Values.port }}
-              protocol: TCP
-          env:
-            - name: APPLICATION
-              value: {{ .Values.application | quote }}
-            - name: ENVIRONMENT
-              value: {{ .Values.environment | quote }}
-            - name: COMMIT
-              value: {{ .Values.commit | quote }}
-            - name: DIGEST
-              value: {{ .Values.image.digest | quote }}
-            - name: PORT
-              value: {{ .Values.port | quote }}
-            {{- range $name, $value := .Values.env }}
-            - name: {{ $name }}
-              value: {{ $value | quote }}
-            {{- end }}
-          startupProbe:
-            {{- include "service.probe" .Values.probes.startup | nindent 12 }}
-          readinessProbe:
-            {{- include "service.probe" .Values.probes.readiness | nindent 12 }}
-          livenessProbe:
-            {{- include "service.probe" .Values.probes.liveness | nindent 12 }}
-          resources:
-            {{- toYaml .Values.resources | nindent 12 }}
-          securityContext:
-            allowPrivilegeEscalation: false
-            readOnlyRootFilesystem: true
-            capabilities:
-              drop: [ALL]
-          volumeMounts:
-            - name: tmp
-              mountPath: /tmp
-      volumes:
-        - name: tmp
-          emptyDir:
-            sizeLimit: 64Mi
-{{- end }}
-
-{{- define "service.probe" -}}
-httpGet:
-  path: {{ .path }}
-  port: http
-{{ toYaml (omit . "path") }}
+      {{- include "service.pod.server" . | nindent 6 }}
 {{- end }}

@@ -2,11 +2,12 @@
 apiVersion: v1
 kind: Service
 metadata:
-  {{- include "service.metadata" . | nindent 2 }}
+  {{- $annotations := include "service.switch" . | fromYaml }}
+  {{- include "service.metadata" (dict "root" . "name" (include "service.name" .) "annotations" $annotations) | nindent 2 }}
 spec:
   type: ClusterIP
   selector:
-    {{- include "service.selector" . | nindent 4 }}
+    {{- include "service.selector.version" . | nindent 4 }}
   ports:
     - name: http
       port: 80

@@ -1,11 +1,13 @@
+{{/* Takes root, name and, for a hook's own, annotations. */}}
 {{- define "service.serviceaccount" -}}
+{{- $account := .root.Values.serviceAccount -}}
+{{- $annotations := merge (dict) (.annotations | default dict) $account.annotations -}}
+{{- with $account.role }}
+{{- $_ := set $annotations "eks.amazonaws.com/role-arn" . }}
+{{- end -}}
 apiVersion: v1
 kind: ServiceAccount
 metadata:
-  {{- include "service.metadata" . | nindent 2 }}
-  {{- with .Values.serviceAccount.annotations }}
-  annotations:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
+  {{- include "service.metadata" (dict "root" .root "name" .name "annotations" $annotations) | nindent 2 }}
 automountServiceAccountToken: false
 {{- end }}
