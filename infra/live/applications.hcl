@@ -2,5 +2,5 @@
 # A name taken out destroys its repository; AWS refuses while images are in it.
 
 locals {
-  applications = ["hello"]
+  applications = ["hello", "greet"]
 }

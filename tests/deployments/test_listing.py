@@ -58,7 +58,13 @@ def test_releases_of_one_environment_wait_for_each_other() -> None:
 
 
 def test_there_is_a_limit_for_each_application_in_each_environment() -> None:
-    assert limit_names(CONFIGURATION) == ("deploy-dev-hello", "deploy-staging-hello", "deploy-prod-hello")
+    wanted = {
+        f"deploy-{environment}-{application}"
+        for environment in CONFIGURATION.environments
+        for application in CONFIGURATION.applications
+    }
+    assert set(limit_names(CONFIGURATION)) == wanted
+    assert len(wanted) == 6
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def test_what_was_provisioned_is_there_as_asked_for(infrastructure: Infrastructu
     policy = infrastructure.aws("iam").get_role_policy(
         RoleName=f"{infrastructure.environment}-image-pull", PolicyName="pull-images"
     )["PolicyDocument"]
-    assert policy["Statement"][1]["Resource"] == [repository["repositoryArn"]]
+    assert repository["repositoryArn"] in policy["Statement"][1]["Resource"]
 
 
 def test_the_state_is_encrypted_versioned_and_unlocked_again(infrastructure: Infrastructure) -> None:
