@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from sandbox.world import ACCOUNT, REGION, World
+from sandbox.world import World
 from symphony.tool import run
 
 ENVIRONMENT = "bench"
@@ -54,13 +54,7 @@ output "name" {
   value = aws_ecr_repository.this.name
 }
 """
-_ENVIRONMENT = f"""\
-locals {{
-  name    = "{ENVIRONMENT}"
-  account = "{ACCOUNT}"
-  region  = "{REGION}"
-}}
-"""
+_ENVIRONMENT = f'locals {{\n  name = "{ENVIRONMENT}"\n}}\n'
 
 
 @dataclass(frozen=True)
@@ -89,7 +83,8 @@ class Tree:
         """Make the repository; the commit."""
         live = self.folder / _LIVE
         (live / ENVIRONMENT).mkdir(parents=True)
-        shutil.copy(self.world.source / _LIVE / "root.hcl", live / "root.hcl")
+        for name in ("root.hcl", "account.hcl", "region.hcl"):
+            shutil.copy(self.world.source / _LIVE / name, live / name)
         (live / ENVIRONMENT / "env.hcl").write_text(_ENVIRONMENT, encoding="utf-8")
         module = self.folder / "infra" / "modules" / "repository"
         module.mkdir(parents=True)

@@ -51,8 +51,8 @@ def diagnose(doing: str, unit: str, lines: Sequence[str]) -> SymphonyError:
         )
     if "Account ID not allowed" in said:
         return SymphonyError(
-            f"The {doing} of unit {unit} was refused: {said} The credentials belong to another account than env.hcl "
-            f"names; use those of the environment's account."
+            f"The {doing} of unit {unit} was refused: {said} The credentials belong to another account than "
+            f"account.hcl names; use those of the environment's account."
         )
     if _PASSING.search(said):
         return TransientError(f"The {doing} of unit {unit} did not get through to AWS: {said} Start the run again.")

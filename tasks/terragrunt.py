@@ -81,7 +81,8 @@ def plan_provisionally(live: Live, unit: Unit) -> UnitPlan:
         TransientError: AWS was throttling or out of reach, or another run holds the unit's lock.
         SymphonyError: tofu could not plan it, as where the unit has no mocks.
     """
-    with mocks_allowed(live.folder / unit.path):
+    included = [live.tree / name for name in unit.reading if name.endswith(".hcl")]
+    with mocks_allowed(live.folder / unit.path, included):
         plan = _plan(live, unit)
     if not plan.empty:
         # What is empty cannot be applied; its JSON stays, for the policy.

@@ -2,8 +2,8 @@
 
 locals {
   environment = read_terragrunt_config(find_in_parent_folders("env.hcl")).locals
-  account     = local.environment.account
-  region      = local.environment.region
+  account     = read_terragrunt_config(find_in_parent_folders("account.hcl")).locals.account
+  region      = read_terragrunt_config(find_in_parent_folders("region.hcl")).locals.region
 
   # Set in a sandbox alone (Symphony does it for environments of kind sandbox); AWS itself has none of it.
   endpoint = get_env("AWS_ENDPOINT_URL", "")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,21 @@ from typing import Any
 import hcl2
 import pytest
 
+from symphony.config import load
+
 INFRA = Path(__file__).parents[2] / "infra"
 MODULES = sorted(path for path in (INFRA / "modules").iterdir() if path.is_dir())
 EXAMPLES = sorted(path for module in MODULES for path in module.glob("examples/*"))
-UNITS = sorted(path for path in (INFRA / "live").rglob("*.hcl") if ".terragrunt-cache" not in path.parts)
+LIVE = INFRA / "live"
+UNITS = sorted(
+    path
+    for folder in ("live", "units")
+    for path in (INFRA / folder).rglob("*.hcl")
+    if ".terragrunt-cache" not in path.parts
+)
+ENVIRONMENTS = sorted(path.parent for path in LIVE.glob("*/env.hcl"))
+SCHEMA = Path(__file__).parent / "samples" / "provider-6.json"
+META = {"count", "for_each", "depends_on", "lifecycle", "provider", "__is_block__"}
 FILES = ("main.tf", "variables.tf", "outputs.tf", "versions.tf", "README.md")
 
 # Arguments, blocks and resources that one of the two providers does not take.
@@ -56,6 +69,34 @@ def resources(folder: Path) -> list[tuple[str, str, dict[str, Any]]]:
     ]
 
 
+def data_sources(folder: Path) -> list[tuple[str, str, dict[str, Any]]]:
+    found = [block for file in sorted(folder.glob("*.tf")) for block in parse(file).get("data", [])]
+    return [
+        (f"data.{text(kind)}", text(name), body)
+        for block in found
+        for kind, named in block.items()
+        for name, body in named.items()
+    ]
+
+
+def arguments(body: dict[str, Any], path: str = "") -> Iterator[str]:
+    """Arguments of a resource, those of its blocks by their path; not what OpenTofu itself understands."""
+    for key, value in body.items():
+        name = f"{path}{text(key)}"
+        if name in META:
+            continue
+        if text(key) == "dynamic":
+            for block in value:
+                for label, inner in block.items():
+                    yield f"{path}{text(label)}"
+                    yield from arguments(inner["content"][0], f"{path}{text(label)}.")
+            continue
+        yield name
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            for inner in value:
+                yield from arguments(inner, f"{name}.")
+
+
 def table(readme: str, title: str) -> list[str]:
     """First column of a README's table, without backticks."""
     rows = readme.split(f"\n| {title} |", 1)[1].split("\n\n", 1)[0].splitlines()[2:]
@@ -96,6 +137,18 @@ def test_a_module_takes_provider_3_40_and_6_alike(module: Path) -> None:
             assert not {"is_enabled", "state"} & body.keys(), name
         if kind == "aws_iam_openid_connect_provider":
             assert "thumbprint_list" in body, name
+
+
+@pytest.mark.parametrize("module", MODULES, ids=identity)
+def test_every_argument_is_one_of_provider_6_and_none_is_missing(module: Path) -> None:
+    """By the schema of 6.25; what 3.40 takes is tried on itself in the world tests."""
+    schema = json.loads(SCHEMA.read_text())["schema"]
+    for kind, name, body in [*resources(module), *data_sources(module)]:
+        given = set(arguments(body))
+        blocks = {argument.rpartition(".")[0] for argument in given} | {""}
+        required = {one for one in schema[kind]["required"] if one.rpartition(".")[0] in blocks}
+        assert given <= set(schema[kind]["arguments"]), name
+        assert required <= given, name
 
 
 @pytest.mark.parametrize("module", MODULES, ids=identity)
@@ -159,6 +212,37 @@ def test_mocks_serve_validate_alone_and_are_never_merged(unit: Path) -> None:
                 assert allowed == ["validate"], text(name)
 
 
-def test_the_readme_of_infra_names_every_module() -> None:
+@pytest.mark.parametrize("unit", sorted(LIVE.glob("*/*/terragrunt.hcl")), ids=identity)
+def test_a_live_unit_says_only_what_its_environment_has_otherwise(unit: Path) -> None:
+    content = parse(unit)
+    assert content.keys() <= {"include", "inputs"}
+    assert {text(name): text(block[name]["path"]) for block in content["include"] for name in block} == {
+        "root": '${find_in_parent_folders("root.hcl")}',
+        "unit": f'${{find_in_parent_folders("units/{unit.parent.name}.hcl")}}',
+    }
+
+
+@pytest.mark.parametrize("unit", sorted((INFRA / "units").glob("*.hcl")), ids=identity)
+def test_a_unit_uses_a_module_and_sets_inputs_that_it_has(unit: Path) -> None:
+    content = parse(unit)
+    (terraform,) = content["terraform"]
+    module = INFRA / "modules" / text(terraform["source"]).removeprefix("../../../modules/")
+    assert module in MODULES
+    given = {text(name) for name in content.get("inputs", {})}
+    assert given <= labelled(module, "variable").keys()
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=identity)
+def test_account_and_region_are_those_that_symphony_allows(environment: Path) -> None:
+    target = load(INFRA.parent / "symphony.yaml").environments[environment.name].aws
+    for name, allowed in (("account", target.account), ("region", target.region)):
+        nearest = next(folder for folder in (environment, LIVE) if (folder / f"{name}.hcl").is_file())
+        (found,) = parse(nearest / f"{name}.hcl")["locals"]
+        assert text(found[name]) == allowed
+
+
+def test_the_readme_of_infra_names_every_module_and_unit() -> None:
     readme = (INFRA / "README.md").read_text()
     assert [module.name for module in MODULES if not re.search(rf"`modules/{module.name}`", readme)] == []
+    units = [unit.stem for unit in (INFRA / "units").glob("*.hcl")]
+    assert [name for name in units if f"`{name}`" not in readme] == []

@@ -20,7 +20,7 @@ def lines(name: str) -> list[str]:
     [
         ("invalid", False, ["expected cidr_block to contain a valid Value", "on main.tf line 87", "Correct it"]),
         ("stale", False, ["state has moved since the plan", "start the run again"]),
-        ("account", False, ["AWS Account ID not allowed", "another account than env.hcl"]),
+        ("account", False, ["AWS Account ID not allowed", "another account than account.hcl"]),
         ("halfway", False, ["stopped half-way", "NoSuchEntity", "stays and is in the state"]),
         ("no-bucket", False, ["S3 bucket does not exist"]),
         ("no-outputs", False, ["is a dependency of", "detected no outputs"]),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import sys
 from pathlib import Path
@@ -37,6 +38,8 @@ with (here / "calls").open("a") as calls:
     hcl = Path("terragrunt.hcl").read_text() if Path("terragrunt.hcl").exists() else ""
     call = {"hcl": hcl, "argv": [Path(sys.argv[0]).name, *sys.argv[1:]], "cwd": os.getcwd()}
     call["env"] = dict(os.environ)
+    tree = Path.cwd().parents[3]
+    call["beside"] = {f"units/{path.name}": path.read_text() for path in (tree / "units").glob("*.hcl")}
     calls.write(json.dumps(call) + "\\n")
 answer = json.loads((here / "answers.json").read_text())[sys.argv[1]]
 print(answer.get("out", ""), end="")
@@ -151,6 +154,23 @@ def test_a_provisional_plan_may_use_mocks_and_is_never_applied(tools: Tools, liv
     assert {file.read_bytes() for file in live.folder.glob("**/symphony.tfplan")} == {b""}
     with pytest.raises(SymphonyError, match="provisional and is never applied"):
         apply_unit.fn(live, UNIT, plan)
+
+
+def test_mocks_of_an_included_file_are_let_in_for_the_unit_alone(tools: Tools, live: Live) -> None:
+    """Other units, planned at the same time, include the very file."""
+    file, shared = live.folder / "network" / "terragrunt.hcl", live.tree / "units" / "access.hcl"
+    shared.parent.mkdir()
+    shared.write_text(WITH_MOCKS)
+    own = 'include "unit" {\n  path = find_in_parent_folders("units/access.hcl")\n}\n'
+    file.write_text(own)
+    tools.answer(plan={})
+    plan_provisionally.fn(live, UNIT.model_copy(update={"reading": ("units/access.hcl", "values.yaml")}))
+    seen = re.search(r'folders\("units/(\w+-access.hcl)"\)', tools.calls[0]["hcl"])
+    assert seen is not None
+    assert 'commands = ["validate", "plan"]' in tools.calls[0]["beside"][f"units/{seen[1]}"]
+    assert tools.calls[0]["beside"]["units/access.hcl"] == WITH_MOCKS
+    assert file.read_text() == own
+    assert [path.name for path in shared.parent.iterdir()] == ["access.hcl"]
 
 
 def test_a_plan_that_was_put_back_is_the_one_applied_until_the_unit_is_planned_anew(tools: Tools, live: Live) -> None:

@@ -33,7 +33,13 @@ def test_units_are_read_with_dependencies_files_and_modules(units: tuple[Unit, .
     assert names(units) == ["network", "registry", "access"]
     access = units[2]
     assert access.dependencies == ("network", "registry")
-    assert access.reading == ("infra/live/dev/env.hcl", "infra/live/root.hcl")
+    assert access.reading == (
+        "infra/live/account.hcl",
+        "infra/live/dev/env.hcl",
+        "infra/live/region.hcl",
+        "infra/live/root.hcl",
+        "infra/units/access.hcl",
+    )
     assert access.modules == ("infra/modules/access",)
 
 
@@ -74,6 +80,10 @@ def test_a_circle_is_told_with_its_units() -> None:
         ("infra/live/applications.hcl", ["registry", "access"]),
         ("infra/modules/network/variables.tf", ["network", "access"]),
         ("infra/live/root.hcl", ["network", "registry", "access"]),
+        ("infra/live/account.hcl", ["network", "registry", "access"]),
+        ("infra/live/staging/account.hcl", []),
+        ("infra/units/access.hcl", ["access"]),
+        ("infra/units/cluster.hcl", []),
         ("infra/live/dev/env.hcl", ["network", "registry", "access"]),
         ("infra/live/policies/shared.json", ["network", "registry", "access"]),
         ("infra/live/dev/policy.json", ["network", "registry", "access"]),

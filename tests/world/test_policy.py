@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +20,8 @@ from symphony.change import Change
 from symphony.config import load
 from symphony.models import UnitResult
 from tasks.live import live_of
+from tests.world.live_tree import lay_out
 
-ROOT = Path(__file__).parents[2]
-IGNORED = shutil.ignore_patterns(".terragrunt-cache", ".terraform*")
 OPENING = """
 resource "aws_security_group" "bastion" {
   name   = "${var.name}-bastion"
@@ -87,19 +85,7 @@ def infrastructure(world: World, prefect: None, tmp_path: Path) -> Iterator[Infr
     del prefect
     tree = tmp_path / "tree"
     made = Infrastructure(tree, f"t{secrets.token_hex(4)}")
-    for folder in ("modules", "policies"):
-        shutil.copytree(ROOT / "infra" / folder, tree / "infra" / folder, ignore=IGNORED)
-    live = tree / "infra" / "live"
-    live.mkdir()
-    for name in ("root.hcl", "applications.hcl"):
-        shutil.copy(ROOT / "infra" / "live" / name, live / name)
-    shutil.copytree(ROOT / "infra" / "live" / "dev", live / made.environment, ignore=IGNORED)
-    env = live / made.environment / "env.hcl"
-    env.write_text(env.read_text().replace('"dev"', f'"{made.environment}"'))
-    configuration = (
-        (ROOT / "symphony.yaml").read_text().replace("\n  dev: &sandbox", f"\n  {made.environment}: &sandbox")
-    )
-    made.write("symphony.yaml", configuration.replace("http://127.0.0.1:4566", world.aws_endpoint))
+    lay_out(tree, made.environment, world)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in worker_environment(world).items():
             if not name.startswith("PREFECT_"):

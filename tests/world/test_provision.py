@@ -25,8 +25,8 @@ from symphony.models import UnitResult
 from tasks.live import Live, live_of
 from tasks.terragrunt import unit_outputs
 from tasks.units import Unit, find_units
+from tests.world.live_tree import IGNORED, lay_out
 
-ROOT = Path(__file__).parents[2]
 EXTRA = 'resource "aws_iam_group" "extra" {\n  name = "${var.name}-extra"\n}'
 HIDING = """
 resource "aws_iam_user" "extra" {
@@ -39,7 +39,6 @@ variable "token" {
   sensitive = true
 }
 """
-IGNORED = shutil.ignore_patterns(".terragrunt-cache", ".terraform*")
 
 
 @dataclass
@@ -96,16 +95,7 @@ def infrastructure(world: World, prefect: None, tmp_path_factory: pytest.TempPat
     del prefect
     tree = tmp_path_factory.mktemp("infrastructure") / "tree"
     environment = f"t{secrets.token_hex(4)}"
-    shutil.copytree(ROOT / "infra" / "modules", tree / "infra" / "modules", ignore=IGNORED)
-    for name in ("root.hcl", "applications.hcl"):
-        (tree / "infra" / "live").mkdir(exist_ok=True)
-        shutil.copy(ROOT / "infra" / "live" / name, tree / "infra" / "live" / name)
-    shutil.copytree(ROOT / "infra" / "live" / "dev", tree / "infra" / "live" / environment, ignore=IGNORED)
-    env = tree / "infra" / "live" / environment / "env.hcl"
-    env.write_text(env.read_text().replace('"dev"', f'"{environment}"'))
-    configuration = (ROOT / "symphony.yaml").read_text().replace("\n  dev: &sandbox", f"\n  {environment}: &sandbox")
-    configuration = configuration.replace("http://127.0.0.1:4566", world.aws_endpoint)
-    (tree / "symphony.yaml").write_text(configuration)
+    lay_out(tree, environment, world)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in worker_environment(world).items():
             if not name.startswith("PREFECT_"):
@@ -178,7 +168,7 @@ def test_a_unit_that_fails_holds_back_those_that_depend_on_it(infrastructure: In
 def test_a_mocked_output_reaches_no_plan(infrastructure: Infrastructure, tmp_path: Path) -> None:
     """The dependency is applied, but has not got the output yet: the mock must not stand in for it."""
     lacking = infrastructure.copy(tmp_path / "tree")
-    unit = f"infra/live/{infrastructure.environment}/access/terragrunt.hcl"
+    unit = "infra/units/access.hcl"
     lacking.replace(unit, 'vpc_cidr = "10.0.0.0/16"', 'vpc_cidr = "10.0.0.0/16"\n    missing = "mock-value"')
     lacking.replace(unit, "dependency.network.outputs.vpc_cidr", "dependency.network.outputs.missing")
     with pytest.raises(ProvisionError) as raised:
@@ -191,7 +181,7 @@ def test_plan_only_fills_in_mocks_for_what_is_not_applied_and_says_so(
     infrastructure: Infrastructure, tmp_path: Path
 ) -> None:
     proposed = infrastructure.copy(tmp_path / "tree")
-    unit = f"infra/live/{infrastructure.environment}/access/terragrunt.hcl"
+    unit = "infra/units/access.hcl"
     proposed.add("infra/modules/network/main.tf", EXTRA)
     proposed.add("infra/modules/network/outputs.tf", 'output "fresh" {\n  value = aws_iam_group.extra.name\n}')
     proposed.replace(unit, 'vpc_cidr = "10.0.0.0/16"', 'vpc_cidr = "10.0.0.0/16"\n    fresh    = "mock-value"')
@@ -212,7 +202,7 @@ def test_plan_only_fills_in_mocks_for_what_is_not_applied_and_says_so(
 
 def test_a_proposal_without_mocks_is_held_back_with_the_reason(infrastructure: Infrastructure, tmp_path: Path) -> None:
     proposed = infrastructure.copy(tmp_path / "tree")
-    unit = f"infra/live/{infrastructure.environment}/access/terragrunt.hcl"
+    unit = "infra/units/access.hcl"
     proposed.add("infra/modules/network/main.tf", EXTRA)
     proposed.replace(unit, "= local.environment.name", "= dependency.network.outputs.fresh")
     results = proposed.provision("infra/modules/network/main.tf", unit, plan_only=True)
@@ -246,7 +236,7 @@ def test_a_sensitive_value_stays_out_of_the_result(infrastructure: Infrastructur
 
 def test_another_account_is_refused_before_anything_is_touched(infrastructure: Infrastructure, tmp_path: Path) -> None:
     other = infrastructure.copy(tmp_path / "tree")
-    other.replace(f"infra/live/{infrastructure.environment}/env.hcl", "123456789012", "999999999999")
+    other.replace("infra/live/account.hcl", "123456789012", "999999999999")
     with pytest.raises(ProvisionError, match="Account ID not allowed"):
         other.provision(f"infra/live/{infrastructure.environment}/network/terragrunt.hcl")
 

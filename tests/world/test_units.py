@@ -215,9 +215,10 @@ def repository(account: World, prefect: None, tmp_path_factory: pytest.TempPathF
         environment["aws"]["endpoint"] = account.aws_endpoint
     yaml.dump(configuration, folder / "symphony.yaml")
     (folder / LIVE).mkdir(parents=True)
-    shutil.copy(ROOT / "infra" / "live" / "root.hcl", folder / "infra" / "live" / "root.hcl")
-    shutil.copy(ROOT / LIVE / "env.hcl", folder / LIVE / "env.hcl")
+    for name in ("root.hcl", "account.hcl", "region.hcl", f"{ENVIRONMENT}/env.hcl"):
+        shutil.copy(ROOT / "infra" / "live" / name, folder / "infra" / "live" / name)
     git("init", "--quiet", cwd=folder)
+    git("remote", "add", "origin", ".", cwd=folder)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (aws_environment(account) | tofu_environment(account)).items():
             patch.setenv(name, value)

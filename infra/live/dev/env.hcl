@@ -1,10 +1,6 @@
-# What sets this environment apart; the account and region are those of symphony.yaml.
+# What sets this environment apart.
 
 locals {
-  name    = "dev"
-  account = "123456789012"
-  region  = "eu-central-1"
-
-  cidr  = "10.20.0.0/16"
-  zones = ["eu-central-1a", "eu-central-1b"]
+  name = "dev"
+  cidr = "10.20.0.0/16"
 }
