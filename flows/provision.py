@@ -12,6 +12,7 @@ from pydantic import Field
 
 from flows.layer import Layers, SideBySide
 from flows.names import run_name
+from flows.outputs import keep_outputs
 from flows.removed_units import check_destroyable, destroy_units, tell_removed
 from symphony.change import Change
 from symphony.config import Name
@@ -157,6 +158,8 @@ def provision_change(  # noqa: PLR0913 - the choices of one run
             taken.take(layer)
         if destroy:
             destroy_units(taken, gone, parallelism)
+        if not plan_only:
+            keep_outputs(change, taken, units)
         if shelf:
             remove_plans(shelf)
         results = (*taken.results.values(), *left)

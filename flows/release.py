@@ -20,7 +20,7 @@ from symphony.change import Change
 from symphony.config import Name
 from symphony.errors import SmokeError, SupersededError, SymphonyError
 from symphony.models import ReleaseRecord
-from tasks.affected import affected_applications
+from tasks.affected import affected_applications, fed_anew
 from tasks.change import open_change, superseded_by
 from tasks.desired import removed_applications
 from tasks.lock import locked
@@ -77,6 +77,7 @@ def release_change(change: Change, *, approved_by: str = "", approval_hours: flo
     try:
         with story.stage("provision"):
             _provision(story, approved_by, approval_hours)
+            applications = tuple(sorted({*applications, *fed_anew(change)}))
         if not (story.units or applications or story.removed):
             get_run_logger().info("Nothing affected since %s: no unit, no application.", (change.base or "")[:12])
             return None

@@ -11,7 +11,15 @@ from pathlib import Path, PurePosixPath
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    JsonValue,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
@@ -53,6 +61,10 @@ class Infrastructure(Model):
     parallelism: int = Field(default=4, ge=1, le=64, description="Units planned or applied side by side.")
 
 
+WRITTEN = frozenset({"application", "environment", "chart", "values", "commit", "image"})
+"""Values that Symphony gives to every chart itself."""
+
+
 class Application(Model):
     """One service: where its source, image and chart are."""
 
@@ -74,6 +86,17 @@ class Application(Model):
         pattern=r"^(\{environment\}/)?[a-z0-9]+([._/-][a-z0-9]+)*$",
         description="ECR repository; `{environment}` stands for the environment's name.",
     )
+    values: dict[str, JsonValue] = Field(
+        default_factory=dict,
+        description="Values of the chart; `{unit.output}` stands for an output of the environment's Terragrunt unit.",
+    )
+
+    @field_validator("values")
+    @classmethod
+    def _free(cls, values: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        if taken := sorted(values.keys() & WRITTEN):
+            raise ValueError(f"has {', '.join(taken)}, which Symphony writes itself")
+        return values
 
 
 class Aws(Model):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -134,6 +134,7 @@ class Desired(Fact):
         commit: Commit that was released.
         repository: Host and repository of its image.
         digest: The image.
+        infrastructure: Values that come from the environment's units.
     """
 
     application: str
@@ -143,6 +144,7 @@ class Desired(Fact):
     commit: Commit
     repository: str
     digest: Digest
+    infrastructure: dict[str, Any] = Field(default_factory=dict)
 
 
 class Rollout(Fact):

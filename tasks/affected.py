@@ -9,7 +9,9 @@ from ruamel.yaml import YAML
 from symphony.change import Change
 from symphony.config import Configuration, load
 from symphony.errors import BadInputError, ToolError
+from tasks.desired import read_desired
 from tasks.git import git, work_home
+from tasks.outputs import filled
 
 
 def affected_applications(change: Change) -> tuple[str, ...]:
@@ -25,6 +27,29 @@ def affected_applications(change: Change) -> tuple[str, ...]:
     """
     before = _configuration_at_base(change)
     return tuple(sorted(name for name in change.configuration.applications if _affected(change, before, name)))
+
+
+def fed_anew(change: Change) -> tuple[str, ...]:
+    """Applications that the environment has with other outputs of its units than these have now.
+
+    Args:
+        change: The commit being released, after its units were applied.
+
+    Returns:
+        Names, sorted.
+
+    Raises:
+        BadInputError: An output that an application takes is not known.
+    """
+    taking = {name: one.values for name, one in change.configuration.applications.items() if one.values}
+    present = read_desired(change.mirror, change.environment) if taking else {}
+    return tuple(
+        sorted(
+            name
+            for name, values in taking.items()
+            if name in present and present[name].infrastructure != filled(change, values)
+        )
+    )
 
 
 def _affected(change: Change, before: Configuration | None, name: str) -> bool:

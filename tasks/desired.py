@@ -15,17 +15,19 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from symphony.change import Change
-from symphony.config import branch_of
+from symphony.config import WRITTEN, branch_of
 from symphony.errors import BadInputError, SymphonyError, ToolError
 from symphony.models import Commit, Desired, Digest, Image
 from tasks.git import fetch, git, head, is_ancestor, work_home
 from tasks.helm import value_files, vendor
 from tasks.images import image_repository
+from tasks.outputs import filled
 
 
 def desired(change: Change, image: Image) -> Desired:
     """What the environment's branch shall say about an application whose image is at hand."""
-    chart = change.configuration.applications[image.application].chart
+    application = change.configuration.applications[image.application]
+    chart = application.chart
     return Desired(
         application=image.application,
         environment=change.environment,
@@ -34,6 +36,7 @@ def desired(change: Change, image: Image) -> Desired:
         commit=change.commit,
         repository=image.repository,
         digest=image.digest,
+        infrastructure=filled(change, application.values),
     )
 
 
@@ -110,6 +113,7 @@ def text(entry: Desired) -> str:
         "values": list(entry.values),
         "commit": entry.commit,
         "image": image,
+        **entry.infrastructure,
     }
     return "".join(f"{key}: {json.dumps(value)}\n" for key, value in lines.items())
 
@@ -122,8 +126,10 @@ def parse(written: str) -> Desired:
     """
     try:
         data = dict(YAML(typ="safe", pure=True).load(written))
-        image = data.pop("image")
-        return Desired(**data, repository=image["repository"], digest=image["digest"])
+        image = data["image"]
+        own = {key: value for key, value in data.items() if key in WRITTEN and key != "image"}
+        more = {key: value for key, value in data.items() if key not in WRITTEN}
+        return Desired(**own, repository=image["repository"], digest=image["digest"], infrastructure=more)
     except (YAMLError, ValidationError, KeyError, TypeError, ValueError) as error:
         raise SymphonyError(
             f"An application's file in the desired state is not what Symphony writes: {' '.join(str(error).split())}; "

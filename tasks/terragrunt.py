@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -187,9 +186,8 @@ def shown_plan(live: Live, unit: Unit) -> Path:
     return _working_folder(live, unit.path) / _SHOWN
 
 
-@task(name="read outputs", task_run_name="read outputs of {unit.path}", **TRANSIENT)
-def unit_outputs(live: Live, unit: Unit) -> Mapping[str, Any]:
-    """The outputs of an applied unit, those marked as sensitive left out.
+def printed_outputs(live: Live, unit: Unit) -> dict[str, Any]:
+    """The outputs of an applied unit as tofu prints them: each with its value, and whether it is sensitive.
 
     Args:
         live: The environment's live folder.
@@ -203,10 +201,9 @@ def unit_outputs(live: Live, unit: Unit) -> Mapping[str, Any]:
     # What `init` prints stands before it, where the unit was not initialised yet.
     start = printed.find("\n{") + 1 if not printed.startswith("{") else 0
     try:
-        outputs = json.loads(printed[start:] or "{}")
+        return dict(json.loads(printed[start:] or "{}"))
     except ValueError as error:
         raise SymphonyError(f"The outputs of unit {unit.path} cannot be read ({error}).") from error
-    return {name: output["value"] for name, output in outputs.items() if not output.get("sensitive")}
 
 
 def _run(  # noqa: PLR0913 - the call's facts, all but the arguments by keyword

@@ -16,13 +16,16 @@ from prefect.context import FlowRunContext
 from prefect.task_runners import ThreadPoolTaskRunner
 
 import flows.layer
+import flows.outputs
 import flows.provision
 from flows.provision import ProvisionError, provision_change
 from symphony.change import Change
-from symphony.config import load
+from symphony.config import Environment, load
 from symphony.errors import BadInputError, StalePlanError, SymphonyError
 from symphony.models import ResourceChange, UnitPlan, UnitResult
+from tasks.git import git
 from tasks.live import Live
+from tasks.outputs import known_outputs
 from tasks.units import Unit
 
 ROOT = Path(__file__).parents[2]
@@ -46,6 +49,7 @@ class Account:
     apply_fails: set[str] = field(default_factory=set)
     no_mocks: set[str] = field(default_factory=set)
     denied: set[str] = field(default_factory=set)
+    unreadable: set[str] = field(default_factory=set)
     stale: dict[str, list[str]] = field(default_factory=dict)
     """Hash of the plan that is drawn anew each time a unit's plan turns out to be stale."""
     hashes: dict[str, str] = field(default_factory=dict)
@@ -99,6 +103,13 @@ class Account:
             raise SymphonyError(f"The apply of unit {unit.path} stopped half-way: quota.")
         return 1.0
 
+    def outputs(self, live: Live, unit: Unit) -> dict[str, str]:
+        del live
+        self.done.append(f"outputs {unit.path}")
+        if unit.path in self.unreadable:
+            raise SymphonyError(f"The state of unit {unit.path} is no JSON.")
+        return {"name": f"{unit.path} {self.done.count(f'apply {unit.path}')}"}
+
 
 @dataclass
 class Provisioning:
@@ -148,6 +159,8 @@ def provisioning(prefect: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for environment in ("dev", "prod"):
         (tmp_path / "infra" / "live" / environment).mkdir(parents=True)
     (tmp_path / "symphony.yaml").write_text((ROOT / "symphony.yaml").read_text())
+    for command in (("init", "--quiet"), ("remote", "add", "origin", ".")):
+        git(*command, cwd=tmp_path)
     account = Account()
 
     def stand_in(name: str, run_name: str, function: Callable[..., Any], module: Any = flows.layer) -> None:
@@ -168,7 +181,12 @@ def provisioning(prefect: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     def apply(live: Live, unit: Unit, plan: UnitPlan) -> float:
         return account.apply(live, unit, plan)
 
+    def outputs(live: Live, unit: Unit, target: Environment) -> dict[str, str]:
+        del target
+        return account.outputs(live, unit)
+
     monkeypatch.setattr(flows.provision, "find_units", account.find_units)
+    stand_in("unit_outputs", "read outputs of {unit.path}", outputs, flows.outputs)
     stand_in("bootstrap_state", "bootstrap", bootstrap, flows.provision)
     stand_in("plan_provisionally", "plan {unit.path} provisionally", plan_provisionally)
     stand_in("check_plan", "check {unit.path}", check)
@@ -365,3 +383,31 @@ def test_the_summary_says_what_is_applied_what_not_and_how_to_go_on(provisioning
     told = flows.provision.plan_report.summary(error.results, 0, (), "symphony release cccccccccccc --env dev")
     assert "Applied: bottom, alone, right. Not applied: left, top." in told
     assert "To go on: symphony release cccccccccccc --env dev" in told
+
+
+def test_outputs_are_kept_of_what_was_applied_and_read_once_of_what_was_before(provisioning: Provisioning) -> None:
+    account = provisioning.account
+    account.units, account.unchanged, account.apply_fails = DIAMOND[:4], {"bottom"}, {"right"}
+    provisioning.outcome()
+    assert known_outputs(provisioning.tree, "dev") == {"bottom": {"name": "bottom 0"}, "left": {"name": "left 1"}}
+    assert known_outputs(provisioning.tree, "prod") == {}
+    account.apply_fails = set()
+    account.done.clear()
+    provisioning.run()
+    read = sorted(step for step in account.done if step.startswith("outputs"))
+    assert read == ["outputs left", "outputs right", "outputs top"]
+    assert list(known_outputs(provisioning.tree, "dev")) == ["bottom", "left", "right", "top"]
+
+
+def test_outputs_that_cannot_be_read_and_those_of_gone_units_are_not_known(provisioning: Provisioning) -> None:
+    provisioning.run()
+    provisioning.account.unreadable = {"left"}
+    provisioning.account.units = DIAMOND[:2]
+    assert set(states(provisioning.run()).values()) == {"applied"}
+    assert list(known_outputs(provisioning.tree, "dev")) == ["bottom"]
+
+
+def test_a_plan_alone_reads_no_outputs(provisioning: Provisioning) -> None:
+    provisioning.run(plan_only=True)
+    assert known_outputs(provisioning.tree, "dev") == {}
+    assert not [step for step in provisioning.account.done if step.startswith("outputs")]

@@ -86,6 +86,12 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load(tmp_path / "symphony.yaml")
 
 
+def test_values_that_symphony_writes_itself_are_refused(tmp_path: Path) -> None:
+    taken = ("    chart: charts/hello", "    chart: charts/hello\n    values: {image: x, replicas: 2}")
+    with pytest.raises(BadInputError, match=r"applications\.hello\.values; has image, which Symphony writes itself"):
+        load(written(tmp_path, taken))
+
+
 def test_the_registry_is_ecrs_own_unless_said_otherwise(tmp_path: Path) -> None:
     configuration = load(written(tmp_path, ("      registry: 127.0.0.1:5010\n", "")))
     assert configuration.environments["dev"].aws.registry_host == "123456789012.dkr.ecr.eu-central-1.amazonaws.com"

@@ -23,8 +23,8 @@ from symphony.config import load
 from symphony.errors import BadInputError, SymphonyError
 from symphony.models import UnitResult
 from tasks.live import Live, live_of
-from tasks.terragrunt import unit_outputs
-from tasks.units import Unit, find_units
+from tasks.outputs import known_outputs
+from tasks.units import find_units
 from tests.world.live_tree import IGNORED, lay_out
 
 EXTRA = 'resource "aws_iam_group" "extra" {\n  name = "${var.name}-extra"\n}'
@@ -112,7 +112,7 @@ def test_what_was_provisioned_is_there_as_asked_for(infrastructure: Infrastructu
     (repository,) = infrastructure.aws("ecr").describe_repositories(repositoryNames=[name])["repositories"]
     assert repository["imageTagMutability"] == "IMMUTABLE"
     assert repository["imageScanningConfiguration"]["scanOnPush"]
-    network = unit_outputs(infrastructure.live, Unit(path="network"))
+    network = known_outputs(infrastructure.tree, infrastructure.environment)["network"]
     (vpc,) = infrastructure.aws("ec2").describe_vpcs(VpcIds=[network["vpc_id"]])["Vpcs"]
     assert {"Key": "environment", "Value": infrastructure.environment} in vpc["Tags"]
     policy = infrastructure.aws("iam").get_role_policy(
