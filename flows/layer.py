@@ -23,7 +23,8 @@ from tasks.units import Unit
 
 _ROUNDS = 3
 """How often a plan that went stale is made anew before the unit fails."""
-_NOT_APPLIED = ("failed", "held back", "planned")
+NOT_APPLIED = ("failed", "held back", "planned")
+"""States of what is not as the commit says."""
 
 
 class SideBySide:
@@ -163,7 +164,7 @@ class Layers:
         if approval.decision == "approve":
             return list(units)
         for unit in units:
-            self._set(unit, reason=_refused(approval))
+            self._set(unit, reason=refused(approval))
         return []
 
     def _apply(self, wanted: Sequence[Unit]) -> None:
@@ -211,7 +212,7 @@ class Layers:
             return UnitResult(unit=unit.path, state="held back" if self.plan_only else "failed", reason=reason)
         for name in unit.dependencies:
             state = self.results[name].state if name in self.results else "unchanged"
-            if state not in _NOT_APPLIED or (state == "planned" and self.plan_only):
+            if state not in NOT_APPLIED or (state == "planned" and self.plan_only):
                 continue
             what = {"planned": "is not approved", "failed": "failed"}.get(state, "is held back")
             return UnitResult(unit=unit.path, state="held back", reason=f"It depends on {name}, which {what}.")
@@ -231,5 +232,6 @@ class Layers:
         self.results[unit.path] = self.results[unit.path].model_copy(update=facts)
 
 
-def _refused(approval: Approval) -> str:
+def refused(approval: Approval) -> str:
+    """A refusal as a sentence."""
     return f"{approval.approver} refused the plan{f': {approval.reason}' if approval.reason else '.'}"

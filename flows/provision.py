@@ -10,6 +10,7 @@ from prefect.logging import get_run_logger
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
+from flows.addons import cluster_steps, take_steps
 from flows.layer import Layers, SideBySide
 from flows.names import run_name
 from flows.outputs import keep_outputs
@@ -129,7 +130,8 @@ def provision_change(  # noqa: PLR0913 - the choices of one run
             check_destroyable(gone)
         left = [] if destroy else tell_removed(gone)
         unaffected = len(units) - len(chosen)
-        if not chosen and not (destroy and gone.units):
+        steps = cluster_steps(change, {unit.path for unit in units}, touched=bool(chosen) or whole)
+        if not chosen and not steps and not (destroy and gone.units):
             _report(change, left, unaffected, gone.names)
             return tuple(left)
         refuse_mocks(live, units)
@@ -140,7 +142,7 @@ def provision_change(  # noqa: PLR0913 - the choices of one run
             _follow(change, waiting)
             waiting = ()
         must_ask = change.target.protected and not approved_by.strip() and not plan_only
-        shelf = Shelf(change, _bucket(live, units, gone)) if must_ask and can_ask() else None
+        shelf = Shelf(change, _bucket(live, units, gone)) if must_ask and can_ask() and (units or gone.units) else None
         names = () if destroy else gone.names
         parallelism = change.configuration.infrastructure.parallelism
         taken = Layers(
@@ -160,6 +162,7 @@ def provision_change(  # noqa: PLR0913 - the choices of one run
             destroy_units(taken, gone, parallelism)
         if not plan_only:
             keep_outputs(change, taken, units)
+        take_steps(taken, steps)
         if shelf:
             remove_plans(shelf)
         results = (*taken.results.values(), *left)

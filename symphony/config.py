@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
-    AfterValidator,
     Field,
     JsonValue,
     StringConstraints,
@@ -25,22 +24,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
+from symphony.addons import AccessEntry, Addon
 from symphony.errors import BadInputError
 from symphony.section import Model as Model  # noqa: PLC0414 - sections are described by it elsewhere too
 from symphony.section import Name as Name  # noqa: PLC0414 - so that callers need one module
-from symphony.section import Seconds
+from symphony.section import RepositoryPath, Seconds
 from symphony.supply_chain import SupplyChain
-
-
-def _inside(path: str) -> str:
-    pure = PurePosixPath(path)
-    if pure.is_absolute() or ".." in pure.parts or not path.strip():
-        raise ValueError("must be a path inside the repository, without '..'")
-    return str(pure)
-
-
-RepositoryPath = Annotated[str, AfterValidator(_inside)]
-"""A POSIX path relative to the repository's root that cannot leave it."""
 
 
 class Git(Model):
@@ -129,6 +118,9 @@ class Kubernetes(Model):
 
     context: str = Field(pattern=r"^\S+$", description="Context of the kubeconfig.")
     namespace: Name
+    access: tuple[AccessEntry, ...] = Field(
+        default=(), description="Roles that `provision` lets into an EKS cluster, beside those that are there."
+    )
 
 
 class ArgoCD(Model):
@@ -161,6 +153,10 @@ class Environment(Model):
     ingress: Ingress = Ingress()
     supply_chain: SupplyChain = Field(
         default=SupplyChain(), description="SBOM, signature and scan of images; nothing is asked by default."
+    )
+
+    addons: dict[Name, Addon] = Field(
+        default_factory=dict, description="Helm releases that `provision` installs, in this order, after the units."
     )
 
     @model_validator(mode="after")

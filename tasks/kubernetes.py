@@ -87,6 +87,16 @@ class Cluster:
         except _MissingError:
             return None
 
+    def create(self, path: str, body: Object) -> Object:
+        """Make an object.
+
+        Raises:
+            ConflictError: There is one of its name.
+            TransientError: As for `objects`.
+            SymphonyError: As for `objects`.
+        """
+        return self._request("POST", path, body=body)
+
     def log(self, pod: Object, container: str, *, previous: bool, lines: int) -> list[str]:
         """The last lines that a container wrote; none where the kubelet has none any more."""
         where = f"{PODS.format(namespace=pod['metadata']['namespace'])}/{pod['metadata']['name']}/log"

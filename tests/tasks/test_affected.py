@@ -36,7 +36,7 @@ def test_nothing_changed_affects_nothing(change: Change) -> None:
 
 
 def test_before_the_first_release_everything_is_affected(change: Change) -> None:
-    assert affected_applications(replace(change, base=None, changed=None)) == ("hello",)
+    assert affected_applications(replace(change, base=None, changed=None)) == ("greet", "hello")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
+import boto3
+from prefect_aws import AwsCredentials
+from pydantic import SecretStr
 from ruamel.yaml import YAML
 
 from sandbox.world import World
@@ -13,6 +17,15 @@ from tasks.git import git
 ROOT = Path(__file__).parents[2]
 IGNORED = shutil.ignore_patterns(".terragrunt-cache", ".terraform*")
 _LIKE = "dev"
+
+
+def sign_in() -> None:
+    """Let flows find the credentials of this process's environment, as a deployment's flows find the server's."""
+    session: Any = boto3.Session()
+    login = session.get_credentials()
+    AwsCredentials(aws_access_key_id=login.access_key, aws_secret_access_key=SecretStr(login.secret_key)).save(
+        "aws", overwrite=True
+    )
 
 
 def lay_out(tree: Path, environment: str, world: World) -> None:

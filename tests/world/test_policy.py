@@ -20,7 +20,7 @@ from symphony.change import Change
 from symphony.config import load
 from symphony.models import UnitResult
 from tasks.live import live_of
-from tests.world.live_tree import lay_out
+from tests.world.live_tree import lay_out, sign_in
 
 OPENING = """
 resource "aws_security_group" "bastion" {
@@ -90,6 +90,7 @@ def infrastructure(world: World, prefect: None, tmp_path: Path) -> Iterator[Infr
         for name, value in worker_environment(world).items():
             if not name.startswith("PREFECT_"):
                 patch.setenv(name, value)
+        sign_in()
         yield made
         live_of(made.change).terragrunt("run", "--all", "--", "destroy", "-auto-approve", "-no-color")
 

@@ -25,7 +25,7 @@ from symphony.models import UnitResult
 from tasks.live import Live, live_of
 from tasks.outputs import known_outputs
 from tasks.units import find_units
-from tests.world.live_tree import IGNORED, lay_out
+from tests.world.live_tree import IGNORED, lay_out, sign_in
 
 EXTRA = 'resource "aws_iam_group" "extra" {\n  name = "${var.name}-extra"\n}'
 HIDING = """
@@ -100,6 +100,7 @@ def infrastructure(world: World, prefect: None, tmp_path_factory: pytest.TempPat
         for name, value in worker_environment(world).items():
             if not name.startswith("PREFECT_"):
                 patch.setenv(name, value)
+        sign_in()
         session = boto3.Session()
         made = Infrastructure(tree, environment, session)
         assert states(made.provision()) == {"network": "applied", "registry": "applied", "access": "applied"}

@@ -229,7 +229,7 @@ def repository(account: World, prefect: None, tmp_path_factory: pytest.TempPathF
         login = session.get_credentials()
         assert login is not None
         AwsCredentials(aws_access_key_id=login.access_key, aws_secret_access_key=SecretStr(str(login.secret_key))).save(
-            "aws"
+            "aws", overwrite=True
         )
         made.commit(
             {

@@ -1,0 +1,181 @@
+"""Addons by the real helm on the real cluster: installed once, upgraded when they differ, put back when broken."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes import client, config
+from prefect import flow
+from prefect.task_runners import ThreadPoolTaskRunner
+from ruamel.yaml import YAML
+
+from flows.provision import ProvisionError, provision_change
+from sandbox.kubernetes import pause
+from sandbox.kubernetes.container_runtime import pause_binary
+from sandbox.kubernetes.layout import Layout
+from sandbox.prefect import worker_environment
+from sandbox.world import World
+from symphony.change import Change
+from symphony.config import load
+from symphony.models import UnitResult
+from symphony.tool import run
+from tasks.kubernetes import DEPLOYMENTS, cluster
+from tasks.outputs import publish_outputs
+from tests.world.live_tree import lay_out
+
+CHART = Path(__file__).parent / "charts" / "edge"
+LABEL = "addon:edge"
+
+
+@dataclass
+class Platform:
+    """A checkout whose environment has one addon and no unit that changes."""
+
+    tree: Path
+    environment: str
+    image: str
+    world: World
+
+    def change(self, *changed: str) -> Change:
+        configuration = load(self.tree / "symphony.yaml")
+        return Change(configuration, self.environment, "c" * 40, None, self.tree, self.tree, "", changed)
+
+    def provision(self, *changed: str, **options: Any) -> UnitResult:
+        @flow(name="provision", task_runner=ThreadPoolTaskRunner(max_workers=8))  # type: ignore[arg-type]
+        def body() -> tuple[UnitResult, ...]:
+            return provision_change(self.change(*(changed or ("infra/addons/edge.yaml",))), **options)
+
+        (result,) = body()
+        assert result.unit == LABEL
+        return result
+
+    def values(self, **values: object) -> None:
+        file = self.tree / "infra" / "addons" / "edge.yaml"
+        file.parent.mkdir(exist_ok=True)
+        YAML(typ="safe").dump({"image": self.image, **values}, file)
+
+    def helm(self, *arguments: str) -> str:
+        context = ("--namespace", self.environment, "--kube-context", "symphony")
+        return run(["helm", *arguments, *context]).stdout
+
+    @property
+    def revisions(self) -> list[str]:
+        """What became of each revision, the oldest first."""
+        return [row["status"] for row in YAML(typ="safe").load(self.helm("history", "edge", "--output", "yaml"))]
+
+    @property
+    def deployment(self) -> Any:
+        path = f"{DEPLOYMENTS.format(namespace=self.environment)}/edge"
+        return cluster(self.change().target).get(path)
+
+    @property
+    def zone(self) -> str:
+        return str(self.deployment["spec"]["template"]["metadata"]["annotations"]["zone"])
+
+
+@pytest.fixture
+def platform(world: World, prefect: None, tmp_path: Path) -> Iterator[Platform]:
+    """The addon takes an output of the unit `network`; nothing is installed yet."""
+    del prefect
+    made = Platform(tmp_path / "tree", f"t{secrets.token_hex(4)}", pause.reference(pause_binary(Layout(world))), world)
+    lay_out(made.tree, made.environment, world)
+    shutil.copytree(CHART, made.tree / "charts" / "edge")
+    yaml = YAML(typ="safe")
+    configuration = yaml.load(made.tree / "symphony.yaml")
+    configuration["environments"][made.environment]["addons"] = {
+        "edge": {
+            "chart": "charts/edge",
+            "namespace": made.environment,
+            "files": ["infra/addons/edge.yaml"],
+            "values": {"zone": "{network.zone}"},
+            "after": "network",
+            "timeout": 20,
+        }
+    }
+    yaml.dump(configuration, made.tree / "symphony.yaml")
+    made.values()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in worker_environment(world).items():
+            if not name.startswith("PREFECT_"):
+                patch.setenv(name, value)
+        publish_outputs.fn(made.tree, made.environment, {"network": {"zone": "eu-central-1a"}})
+        try:
+            yield made
+        finally:
+            made.helm("uninstall", "edge", "--ignore-not-found", "--wait")
+            core = client.CoreV1Api(config.new_client_from_config(str(world.kubeconfig)))  # type: ignore[no-untyped-call]
+            core.delete_namespace(made.environment)
+
+
+def test_an_addon_is_installed_once_and_upgraded_when_something_differs(platform: Platform) -> None:
+    shown = platform.provision(plan_only=True)
+    assert (shown.state, platform.helm("list", "--short")) == ("planned", "")
+    assert shown.plan is not None
+    assert "+  zone: eu-central-1a" in shown.plan.text
+    assert "not-for-artifacts" not in shown.plan.text
+
+    assert platform.provision().state == "applied"
+    assert platform.deployment["status"]["readyReplicas"] == 1
+    assert platform.provision().state == "unchanged"
+    assert platform.provision("charts/edge/values.yaml").state == "unchanged"
+    assert platform.revisions == ["deployed"]
+
+    publish_outputs.fn(platform.tree, platform.environment, {"network": {"zone": "eu-central-1b"}})
+    assert platform.provision().state == "applied"
+    platform.values(replicas=2)
+    assert platform.provision().state == "applied"
+    assert platform.deployment["status"]["readyReplicas"] == 2
+    assert (platform.zone, platform.revisions) == ("eu-central-1b", ["superseded", "superseded", "deployed"])
+
+
+def test_an_addon_that_does_not_come_up_is_put_back_and_told(platform: Platform) -> None:
+    platform.provision()
+    platform.values(image="nowhere/nothing:1")
+    with pytest.raises(ProvisionError, match=r"failed: addon:edge\. helm upgrade of the addon edge in symphony failed"):
+        platform.provision()
+    assert platform.revisions == ["superseded", "failed", "deployed"]
+    assert platform.deployment["spec"]["template"]["spec"]["containers"][0]["image"] == platform.image
+    platform.values()
+    assert platform.provision().state == "applied"
+
+
+def test_a_killed_upgrade_is_put_back_by_the_next_run(platform: Platform) -> None:
+    platform.provision()
+    values = ("--reuse-values", "--set", "image=nowhere/nothing:1", "--wait", "--timeout", "5m")
+    with subprocess.Popen(
+        [
+            platform.world.tool("helm"),
+            "upgrade",
+            "edge",
+            CHART,
+            *values,
+            "--namespace",
+            platform.environment,
+            "--kube-context",
+            "symphony",
+        ],
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as helm:
+        deadline = time.monotonic() + 30
+        while platform.revisions[-1] != "pending-upgrade":
+            assert time.monotonic() < deadline, "helm did not begin"
+            time.sleep(0.2)
+        os.killpg(helm.pid, signal.SIGKILL)
+    result = platform.provision()
+    assert result.state == "applied"
+    assert result.plan is not None
+    assert "left half-way (pending-upgrade)" in result.plan.text
+    assert platform.revisions[-1] == "deployed"
+    assert platform.deployment["spec"]["template"]["spec"]["containers"][0]["image"] == platform.image
+    assert platform.provision().state == "unchanged"
