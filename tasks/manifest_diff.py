@@ -6,7 +6,7 @@ import difflib
 import io
 import tarfile
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,14 +70,29 @@ def parsed(manifests: str) -> Manifests:
 def changes(old: Manifests, new: Manifests) -> str:
     """The difference as a unified diff, object by object; empty where there is none."""
     lines: list[str] = []
-    for name in sorted(old.keys() | new.keys()):
-        before, after = old.get(name), new.get(name)
+    successors = _successors(old, new)
+    for name in sorted((old.keys() | new.keys()) - set(successors.values())):
+        later = successors.get(name, name)
+        before, after = old.get(name), new.get(later)
         if before == after:
             continue
         shown = [_text(one) for one in _masked(before, after)]
-        label = [name if one is not None else "(none)" for one in (before, after)]
+        label = [name if before is not None else "(none)", later if after is not None else "(none)"]
         lines += difflib.unified_diff(shown[0], shown[1], label[0], label[1], lineterm="")
     return "\n".join(lines)
+
+
+def _successors(old: Manifests, new: Manifests) -> dict[str, str]:
+    """What goes, and what comes in its place: where one object of a kind goes and one comes, it has got a new name."""
+    gone, come = (_by_kind(one.keys() - other.keys()) for one, other in ((old, new), (new, old)))
+    return {names[0]: come[kind][0] for kind, names in gone.items() if len(names) == len(come.get(kind, [])) == 1}
+
+
+def _by_kind(names: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(name.rpartition("/")[0] or name.partition(" ")[0], []).append(name)
+    return found
 
 
 def _masked(before: dict[str, Any] | None, after: dict[str, Any] | None) -> tuple[Any, Any]:

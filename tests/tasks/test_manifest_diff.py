@@ -28,6 +28,18 @@ def test_the_difference_is_told_object_by_object() -> None:
     assert changes(old, old) == ""
 
 
+def test_an_object_with_a_new_name_is_compared_with_the_one_whose_place_it_takes() -> None:
+    one = "kind: {kind}\nmetadata: {{name: {name}, namespace: dev}}\nspec: {{a: 1, b: {b}}}\n---\n"
+    old = parsed(one.format(kind="Deployment", name="a-1", b=1))
+    text = changes(old, parsed(one.format(kind="Deployment", name="a-2", b=2)))
+    assert "--- Deployment dev/a-1\n+++ Deployment dev/a-2" in text
+    assert "-  b: 1\n+  b: 2" in text
+    assert "-  a: 1" not in text
+    two = "".join(one.format(kind="Deployment", name=name, b=1) for name in ("a-2", "a-3"))
+    assert "--- Deployment dev/a-1\n+++ (none)" in changes(old, parsed(two))
+    assert "--- Deployment dev/a-1\n+++ (none)" in changes(old, parsed(one.format(kind="Job", name="a-2", b=1)))
+
+
 def test_a_secret_is_told_by_its_keys_alone() -> None:
     text = changes(secret(a="b2xk", b="c2FtZQ==", c="Z29uZQ=="), secret(a="bmV3", b="c2FtZQ==", d="bW9yZQ=="))
     assert "+  a: (secret, changed)" in text
