@@ -118,6 +118,18 @@ def test_the_tools_ask_nothing_and_know_the_account(tools: Tools, live: Live, mo
     assert env["AWS_REGION"] == "eu-central-1"
 
 
+def test_the_tools_collect_garbage_late_unless_the_worker_says_otherwise(
+    tools: Tools, live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GOGC", raising=False)
+    monkeypatch.setenv("GOMEMLIMIT", "300MiB")
+    tools.answer(
+        plan={"out": (SAMPLES / "plan.txt").read_text(), "code": 2}, show={"out": (SAMPLES / "plan.json").read_text()}
+    )
+    plan_unit.fn(live, UNIT)
+    assert [(call["env"]["GOGC"], call["env"]["GOMEMLIMIT"]) for call in tools.calls] == [("off", "300MiB")] * 2
+
+
 def test_an_apply_takes_the_saved_plan_and_its_log_shows_no_secret(
     tools: Tools, live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
