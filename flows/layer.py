@@ -30,14 +30,17 @@ NOT_APPLIED = ("failed", "held back", "planned")
 class SideBySide:
     """Runs one task a unit, a limited number at once, linked so that the run's graph is the units' graph."""
 
-    def __init__(self, live: Live, limit: int) -> None:
-        """At most ``limit`` tasks run at once."""
+    def __init__(self, live: Live, limit: int, bucket: PrefectFuture[Any] | None = None) -> None:
+        """At most ``limit`` tasks run at once, and none before the bucket of their state is there."""
         self.live = live
+        self._bucket = bucket
         self._free = threading.Semaphore(limit)
         self._last: dict[str, PrefectFuture[Any]] = {}
 
     def run(self, task: Task[..., Any], units: Iterable[Unit], *rest: Callable[[Unit], object]) -> dict[str, Any]:
         """What the task returned or raised for each unit, by its path; ``rest`` gives further arguments."""
+        if self._bucket:
+            self._bucket.result()
         futures: dict[str, PrefectFuture[Any]] = {}
         for unit in units:
             self._free.acquire()

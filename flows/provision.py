@@ -134,20 +134,21 @@ def provision_change(  # noqa: PLR0913 - the choices of one run
         if not chosen and not steps and not (destroy and gone.units):
             _report(change, left, unaffected, gone.names)
             return tuple(left)
+        # Beside what needs no bucket. The first unit depends on no other, so that this reads nobody's outputs.
+        bucket = bootstrap_state.submit(live, units[0]) if chosen else None
         refuse_mocks(live, units)
-        if chosen:
-            # The first unit depends on no other, so that this reads nobody's outputs.
-            bootstrap_state(live, units[0])
         if move_states and not plan_only:
             _follow(change, waiting)
             waiting = ()
         must_ask = change.target.protected and not approved_by.strip() and not plan_only
         shelf = Shelf(change, _bucket(live, units, gone)) if must_ask and can_ask() and (units or gone.units) else None
+        if bucket and shelf:
+            bucket.result()
         names = () if destroy else gone.names
         parallelism = change.configuration.infrastructure.parallelism
         taken = Layers(
             change,
-            SideBySide(live, parallelism),
+            SideBySide(live, parallelism, bucket),
             plan_only=plan_only,
             must_ask=must_ask,
             approval_hours=approval_hours,

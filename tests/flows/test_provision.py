@@ -48,6 +48,7 @@ class Account:
     plan_fails: set[str] = field(default_factory=set)
     apply_fails: set[str] = field(default_factory=set)
     no_mocks: set[str] = field(default_factory=set)
+    no_bucket: bool = False
     denied: set[str] = field(default_factory=set)
     unreadable: set[str] = field(default_factory=set)
     stale: dict[str, list[str]] = field(default_factory=dict)
@@ -64,6 +65,9 @@ class Account:
 
     def bootstrap(self, live: Live, unit: Unit) -> None:
         del live
+        time.sleep(0.2)
+        if self.no_bucket:
+            raise SymphonyError("AWS refused the bucket.")
         self.done.append(f"bootstrap {unit.path}")
 
     def plan(self, live: Live, unit: Unit) -> UnitPlan:
@@ -208,6 +212,14 @@ def test_a_layer_is_planned_only_when_what_it_depends_on_is_applied(provisioning
     assert done.index("apply bottom") < done.index("plan left")
     assert max(done.index("apply left"), done.index("apply right")) < done.index("plan top")
     assert results["top"].seconds >= 1.0
+
+
+def test_nothing_is_planned_where_the_bucket_of_the_state_cannot_be_made(provisioning: Provisioning) -> None:
+    provisioning.account.no_bucket = True
+    error = provisioning.outcome()
+    assert isinstance(error, SymphonyError)
+    assert "AWS refused the bucket." in str(error)
+    assert provisioning.account.done == []
 
 
 def test_a_unit_without_changes_is_not_applied(provisioning: Provisioning) -> None:
@@ -368,7 +380,8 @@ def test_a_unit_is_locked_from_its_plan_to_its_apply(
     def locked_units(environment: str, units: Sequence[str]) -> Iterator[None]:
         before = len(provisioning.account.done)
         yield
-        held.append([environment, *sorted(units), *sorted(provisioning.account.done[before:])])
+        done = [step for step in provisioning.account.done[before:] if not step.startswith("bootstrap")]
+        held.append([environment, *sorted(units), *sorted(done)])
 
     monkeypatch.setattr(flows.layer, "locked_units", locked_units)
     provisioning.run()
