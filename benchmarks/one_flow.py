@@ -7,16 +7,22 @@ time and the most memory that the process held.
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 
+from deployments import blocks
 from flows.provision import provision
+from symphony.config import load
 
 
 def main() -> None:
     """Run the flow and print what was measured."""
+    # As `symphony deploy-flows` leaves them for every worker.
+    blocks.save(load(Path(os.environ["SYMPHONY_CONFIG"])))
     started = time.monotonic()
     results = provision(**json.loads(sys.argv[1]))
     seconds = time.monotonic() - started
