@@ -123,12 +123,25 @@ class Kubernetes(Model):
     )
 
 
+class ArgoApi(Model):
+    """Argo CD's own API, for a worker that has no rights in the cluster that Argo CD runs in."""
+
+    address: str = Field(pattern=r"^https?://[^\s/]+[^\s?#]*$", description="Its scheme, host and port.")
+    token: str = Field(
+        pattern=r"^(env://[A-Za-z_][A-Za-z0-9_]*|/[\w./-]+)$",
+        description="Where the worker finds the token of an account: env://NAME, or a file by its whole path.",
+    )
+
+
 class ArgoCD(Model):
     """The Argo CD that rolls an environment out."""
 
     namespace: Name = "argocd"
     url: str = Field(pattern=r"^https?://\S+$", description="Address that people open; links point to it.")
     timeout: Seconds = Field(default=300, description="Seconds a deploy may take to become Healthy.")
+    api: ArgoApi | None = Field(
+        default=None, description="Reaches Argo CD by its API with a token; by default through Kubernetes."
+    )
 
 
 class Ingress(Model):
@@ -147,6 +160,11 @@ class Environment(Model):
 
     kind: Literal["sandbox", "aws"]
     protected: bool = Field(default=False, description="Plans and deploys wait for a person's approval.")
+    proposals: bool = Field(
+        default=False,
+        description="For a desired-state branch that Symphony may not push to: each deploy is proposed on a branch of "
+        "its own, and the run waits until somebody has merged that.",
+    )
     aws: Aws
     kubernetes: Kubernetes
     argocd: ArgoCD
@@ -182,6 +200,11 @@ class Configuration(Model):
 def branch_of(environment: str) -> str:
     """Branch that holds an environment's desired state, followed by Argo CD."""
     return f"env/{environment}"
+
+
+def proposal_of(environment: str, run: str) -> str:
+    """Branch on which a run proposes what the branch `branch_of` shall have."""
+    return f"symphony/proposals/{environment}/{run}"
 
 
 def load(path: Path) -> Configuration:

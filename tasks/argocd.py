@@ -1,22 +1,22 @@
-"""Argo CD, through its Application resources: asked to look, and judged by what it says afterwards."""
+"""Argo CD: asked to look, and judged by what its Applications say afterwards."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
-from symphony.config import Environment
+from symphony.application_set import MADE_FROM, objects
+from symphony.config import Configuration, Environment
 from symphony.errors import BadInputError, SymphonyError
 from symphony.models import Commit
+from tasks.argocd_resources import REFRESH, Resources
+from tasks.argocd_server import server
 from tasks.desired import Standing
-from tasks.kubernetes import APPLICATION_SETS, APPLICATIONS, ConflictError, Object, cluster
+from tasks.kubernetes import MissingError, Object, cluster
 
-REFRESH = "argocd.argoproj.io/refresh"
-"""Makes the controller compare at once, with the branch resolved anew; it is taken off together with the answer."""
-_SET_REFRESH = "argocd.argoproj.io/application-set-refresh"
-_SET = "symphony"
 _SIDE_BY_SIDE = 8
 _TRIES = 5
 _WRONG = frozenset({"ComparisonError", "InvalidSpecError", "UnknownError"})
@@ -63,103 +63,116 @@ def link(target: Environment, environment: str, application: str) -> str:
     return f"{url}/applications/{target.argocd.namespace}/{application_name(environment, application)}"
 
 
-def reach(target: Environment) -> None:
-    """Make sure that Argo CD is there to act, before anything is written.
+class Access(Protocol):
+    """What is asked of Argo CD, whichever way; see `Resources` and `Server`."""
+
+    def set(self) -> Object | None:
+        """The ApplicationSet."""
+
+    def make(self, project: Object, application_set: Object) -> None:
+        """Make the project and the ApplicationSet."""
+
+    def refresh(self, name: str) -> None:
+        """Make it compare an application now."""
+
+    def refresh_set(self) -> None:
+        """Make the ApplicationSet look now."""
+
+    def get(self, name: str) -> Object | None:
+        """The Application."""
+
+    def project(self, application: Object) -> Object | None:
+        """The AppProject that an Application is in."""
+
+    def sync(self, application: Object, commit: Commit) -> bool:
+        """Sync an application, as it was seen last, to a commit; false where somebody else was faster."""
+
+    def terminate(self, application: Object) -> bool:
+        """End the sync that runs for an application, as it was seen last; false where it changed meanwhile."""
+
+    def watch(self, deadline: float, stop: threading.Event, name: str = "") -> Iterator[tuple[str, Object]]:
+        """Every change of the Applications, or of one."""
+
+    def unwell(self, name: str) -> tuple[str, ...]:
+        """Resources of an application that are not healthy, each as a clause."""
+
+
+def access(target: Environment) -> Access:
+    """The way to an environment's Argo CD: its API where ``symphony.yaml`` has ``argocd.api``, else Kubernetes.
 
     Raises:
-        BadInputError: The kubeconfig does not know the environment's context, or Argo CD is not in that cluster.
-        TransientError: The cluster could not be reached.
-        SymphonyError: The cluster refused.
+        BadInputError: The kubeconfig does not know the environment's context.
     """
-    path = f"{APPLICATION_SETS.format(namespace=target.argocd.namespace)}/{_SET}"
-    if cluster(target).get(path) is None:
+    if target.argocd.api:
+        return server(target.argocd.api, target.argocd.namespace)
+    return Resources(cluster(target), target.argocd.namespace)
+
+
+def reach(configuration: Configuration, environment: str) -> bool:
+    """Make sure that Argo CD is there to act, before anything is written.
+
+    Its project and ApplicationSet are made where they are missing, and again where ``symphony.yaml`` has changed what
+    they are made from; those that somebody else made are left alone.
+
+    Returns:
+        Whether they were made.
+
+    Raises:
+        BadInputError: The kubeconfig does not know the environment's context, Argo CD is not in that cluster, or it
+            refuses the token.
+        TransientError: It could not be reached.
+        SymphonyError: It refused.
+    """
+    target = configuration.environments[environment]
+    way, made = access(target), objects(configuration, environment)
+    found = way.set()
+    marks = (((one or {}).get("metadata") or {}).get("annotations") or {} for one in (found, made[1]))
+    there, ours = (one.get(MADE_FROM) for one in marks)
+    if found is not None and there in {None, ours}:
+        return False
+    try:
+        way.make(*made)
+    except MissingError as error:
         raise BadInputError(
-            f"The cluster {target.kubernetes.context} has no ApplicationSet {_SET!r} in the namespace "
-            f"{target.argocd.namespace}; install Argo CD with it, or correct argocd.namespace in symphony.yaml."
-        )
+            f"The cluster {target.kubernetes.context} has no Argo CD in the namespace {target.argocd.namespace}; "
+            f"install it there, or correct argocd.namespace in symphony.yaml ({error})."
+        ) from error
+    return True
 
 
 def refresh(target: Environment, environment: str, applications: Sequence[str]) -> None:
     """Make Argo CD compare applications with their branch now; those it does not have yet are passed over.
 
     Raises:
-        TransientError: The cluster could not be reached.
+        TransientError: Argo CD could not be reached.
     """
-    folder = APPLICATIONS.format(namespace=target.argocd.namespace)
-    here = cluster(target)
-
-    def ask(name: str) -> None:
-        path = f"{folder}/{application_name(environment, name)}"
-        here.merge(path, {"metadata": {"annotations": {REFRESH: "normal"}}})
-
+    way = access(target)
     with ThreadPoolExecutor(max_workers=_SIDE_BY_SIDE) as pool:
-        list(pool.map(ask, applications))
+        list(pool.map(lambda name: way.refresh(application_name(environment, name)), applications))
 
 
-def refresh_set(target: Environment) -> None:
-    """Make the ApplicationSet look for new and removed applications now.
-
-    Raises:
-        TransientError: The cluster could not be reached.
-    """
-    path = f"{APPLICATION_SETS.format(namespace=target.argocd.namespace)}/{_SET}"
-    cluster(target).merge(path, {"metadata": {"annotations": {_SET_REFRESH: "true"}}})
-
-
-def sync(target: Environment, application: Object, commit: Commit) -> bool:
-    """Sync an application whose auto-sync is off to a commit, by its own sync options.
+def end_operation(target: Environment, name: str) -> bool:
+    """End the sync that runs for an Application, with the hooks that it waits for.
 
     Args:
         target: The environment.
-        application: The Application, as it was seen last.
-        commit: Commit of the desired state.
-
-    Returns:
-        Whether it was asked for; somebody may have been faster.
-
-    Raises:
-        TransientError: The cluster could not be reached.
-    """
-    policy = application["spec"].get("syncPolicy") or {}
-    asked: Object = {"revision": commit, "prune": True, "syncOptions": policy.get("syncOptions", [])}
-    operation = {"initiatedBy": {"username": "symphony"}, "sync": asked, "retry": policy.get("retry") or {"limit": 0}}
-    return _if_unchanged(target, application, {"operation": operation})
-
-
-def end_operation(target: Environment, application: Object) -> bool:
-    """End the sync that runs for an application, with the hooks that it waits for.
-
-    Args:
-        target: The environment.
-        application: The Application, as it was seen last.
+        name: Name of the Application.
 
     Returns:
         Whether one ran and is being ended.
 
     Raises:
-        TransientError: The cluster could not be reached.
+        TransientError: Argo CD could not be reached.
         SymphonyError: It changes faster than it can be ended.
     """
-    path = f"{APPLICATIONS.format(namespace=target.argocd.namespace)}/{application['metadata']['name']}"
+    way = access(target)
     for _ in range(_TRIES):
-        now = cluster(target).get(path) or {}
+        now = way.get(name) or {}
         if (now.get("status", {}).get("operationState") or {}).get("phase") != "Running":
             return False
-        # What Argo CD's own API does: https://argo-cd.readthedocs.io/en/stable/user-guide/commands/argocd_app_terminate-op/
-        if _if_unchanged(target, now, {"status": {"operationState": {"phase": "Terminating"}}}):
+        if way.terminate(now):
             return True
-    raise SymphonyError(f"The sync of {application['metadata']['name']} changed each time it was to be ended.")
-
-
-def _if_unchanged(target: Environment, application: Object, change: Object) -> bool:
-    """Merge a change where nobody else has changed the Application since it was read."""
-    about = application["metadata"]
-    path = f"{APPLICATIONS.format(namespace=target.argocd.namespace)}/{about['name']}"
-    version = {"metadata": {"resourceVersion": about.get("resourceVersion")}}
-    try:
-        return cluster(target).merge(path, {**change, **version}) is not None
-    except ConflictError:
-        return False
+    raise SymphonyError(f"The sync of {name} changed each time it was to be ended.")
 
 
 def judge(application: Object, stands: Callable[[str], Standing]) -> Judgement:

@@ -24,6 +24,7 @@ Object = dict[str, Any]
 
 APPLICATIONS = "/apis/argoproj.io/v1alpha1/namespaces/{namespace}/applications"
 APPLICATION_SETS = "/apis/argoproj.io/v1alpha1/namespaces/{namespace}/applicationsets"
+PROJECTS = "/apis/argoproj.io/v1alpha1/namespaces/{namespace}/appprojects"
 PODS = "/api/v1/namespaces/{namespace}/pods"
 EVENTS = "/api/v1/namespaces/{namespace}/events"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/{namespace}/deployments"
@@ -35,6 +36,7 @@ _WINDOW = 10
 """Seconds of one watch request; then it is asked anew from where it was, which also finds a connection gone dead."""
 _PAUSE = 0.5
 _MERGE = "application/merge-patch+json"
+_APPLY = "application/apply-patch+yaml"
 
 
 class Cluster:
@@ -72,7 +74,7 @@ class Cluster:
         """
         try:
             return self._request("GET", path)
-        except _MissingError:
+        except MissingError:
             return None
 
     def merge(self, path: str, change: Mapping[str, Any]) -> Object | None:
@@ -84,7 +86,7 @@ class Cluster:
         """
         try:
             return self._request("PATCH", path, body=dict(change), kind=_MERGE)
-        except _MissingError:
+        except MissingError:
             return None
 
     def create(self, path: str, body: Object) -> Object:
@@ -96,6 +98,15 @@ class Cluster:
             SymphonyError: As for `objects`.
         """
         return self._request("POST", path, body=body)
+
+    def apply(self, path: str, whole: Object) -> None:
+        """Make an object, or bring the fields that are given to what they say (server-side apply).
+
+        Raises:
+            TransientError: As for `objects`.
+            SymphonyError: As for `objects`; also where the cluster has no such kind.
+        """
+        self._request("PATCH", path, {"fieldManager": "symphony", "force": "true"}, whole, _APPLY)
 
     def log(self, pod: Object, container: str, *, previous: bool, lines: int) -> list[str]:
         """The last lines that a container wrote; none where the kubelet has none any more."""
@@ -201,8 +212,8 @@ class ConflictError(SymphonyError):
     """409: the object is not any more what the change was made for."""
 
 
-class _MissingError(SymphonyError):
-    """404."""
+class MissingError(SymphonyError):
+    """404: there is no such object, namespace or kind."""
 
 
 @functools.lru_cache(maxsize=16)
@@ -231,7 +242,7 @@ def _told(context: str, doing: str, status: int, said: object) -> SymphonyError:
         text = json.loads(text).get("message") or text
     sentence = f"The cluster {context} refused {doing} ({status}): {text}"
     if status == 404:  # noqa: PLR2004 - HTTP's Not Found
-        return _MissingError(sentence)
+        return MissingError(sentence)
     if status == 409:  # noqa: PLR2004 - HTTP's Conflict
         return ConflictError(sentence)
     if status in {0, 429} or status >= 500:  # noqa: PLR2004 - HTTP's too many requests, and server errors

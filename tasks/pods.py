@@ -72,6 +72,7 @@ class Diagnosis(Fact):
         pending: Why pods have no node, as the scheduler says.
         conditions: Conditions of its Deployment that are not as they should be.
         events: Warnings about its objects, newest last.
+        resources: Resources that Argo CD finds not healthy, where its API is asked.
     """
 
     application: str
@@ -80,13 +81,14 @@ class Diagnosis(Fact):
     pending: tuple[str, ...] = ()
     conditions: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
         """The cause: the container to blame, else what ended the wait, with what the cluster says last about it."""
         if self.faults:
             return self.faults[0].sentence
-        told = [self.reason, *self.pending[:1], *self.conditions[:1], *self.events[-1:]]
+        told = [self.reason, *self.pending[:1], *self.conditions[:1], *self.resources[:1], *self.events[-1:]]
         return "; ".join(one.rstrip(".") for one in told)
 
     @property
@@ -105,6 +107,7 @@ class Diagnosis(Fact):
             ("Waiting for a node", self.pending),
             ("Deployment", self.conditions),
             ("Warnings", self.events),
+            ("Not healthy, as Argo CD sees it", self.resources),
         ):
             lines += [f"**{title}**", "", *[f"- {escape(one)}" for one in found], ""] if found else []
         return "\n".join(lines)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prefect import task
+from prefect import get_run_logger, task
 
 from symphony.change import Change
 from symphony.errors import SymphonyError
 from symphony.models import Commit
-from tasks.argocd import reach, refresh, refresh_set
+from tasks.argocd import access, reach, refresh
 from tasks.progress import Progress
 from tasks.retry import ONCE, TRANSIENT
 from tasks.wait import Outcome as Outcome  # noqa: PLC0414 - what the task returns
@@ -31,7 +31,7 @@ class RolloutError(SymphonyError):
 
 @task(name="reach Argo CD", task_run_name="reach Argo CD of {change.environment}", **TRANSIENT)
 def reach_argocd(change: Change) -> None:
-    """Make sure that the cluster answers and has Argo CD, before anything is written.
+    """Make sure that the cluster answers and has Argo CD with its ApplicationSet, before anything is written.
 
     Args:
         change: The commit being released.
@@ -40,7 +40,8 @@ def reach_argocd(change: Change) -> None:
         BadInputError: The kubeconfig does not know the environment's context, or Argo CD is not there.
         TransientError: The cluster could not be reached.
     """
-    reach(change.target)
+    if reach(change.configuration, change.environment):
+        get_run_logger().info("Argo CD's project and ApplicationSet for %s were made.", change.environment)
 
 
 @task(name="refresh Argo CD", task_run_name="refresh Argo CD for {change.environment}", **TRANSIENT)
@@ -58,7 +59,7 @@ def refresh_applications(change: Change, applications: Sequence[str], *, whole: 
     """
     refresh(change.target, change.environment, applications)
     if whole:
-        refresh_set(change.target)
+        access(change.target).refresh_set()
 
 
 @task(name="wait until live", task_run_name="wait until live in {change.environment}", **ONCE)

@@ -14,27 +14,21 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
-from tasks.kubernetes import Cluster, Object
+from tasks.kubernetes import Object
 
-_PROJECTS = "/apis/argoproj.io/v1alpha1/namespaces/{namespace}/appprojects/{name}"
 _PART = re.compile(r"(\d+(?:\.\d+)?)(h|m(?!s)|s)")
 _UNITS = {"h": "hours", "m": "minutes", "s": "seconds"}
 
 
-def holding(cluster: Cluster, application: Object, *, by_hand: bool = False) -> str:
+def holding(project: Object | None, application: Object, *, by_hand: bool = False) -> str:
     """The sync window that holds an application now, as a clause; empty where none does.
 
     Args:
-        cluster: The cluster that has Argo CD.
+        project: The AppProject it is in; None where there is none.
         application: The Application.
         by_hand: Whether somebody asks for the sync, so that it is no automatic one.
-
-    Raises:
-        TransientError: The cluster could not be reached.
     """
-    about, spec = application["metadata"], application["spec"]
-    path = _PROJECTS.format(namespace=about["namespace"], name=spec.get("project") or "default")
-    windows = ((cluster.get(path) or {}).get("spec") or {}).get("syncWindows") or []
+    windows = ((project or {}).get("spec") or {}).get("syncWindows") or []
     return held([one for one in windows if _matches(one, application)], datetime.now(UTC), by_hand=by_hand)
 
 

@@ -7,7 +7,9 @@ import logging
 import queue
 import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
@@ -15,9 +17,9 @@ from prefect.logging import get_run_logger
 from symphony.change import Change
 from symphony.errors import SymphonyError, TransientError
 from symphony.models import Commit, Rollout
-from tasks.argocd import Judgement, application_name, end_operation, judge, refresh, refresh_set, sync
+from tasks.argocd import Judgement, access, application_name, end_operation, judge
 from tasks.desired import standing
-from tasks.kubernetes import APPLICATIONS, DEPLOYMENTS, PODS, Cluster, Object, cluster
+from tasks.kubernetes import DEPLOYMENTS, PODS, Cluster, Object, cluster
 from tasks.pods import Diagnosis, Fault, diagnose, fault_of, newest_pods, refusal, selector, settled
 from tasks.progress import Progress, Step, step
 from tasks.sync_windows import holding
@@ -80,6 +82,7 @@ class Wait:
         self._commit = commit
         self._target = change.target
         self._cluster: Cluster = cluster(change.target)
+        self._argocd = access(change.target)
         self._started = time.monotonic()
         self._deadline = self._started + change.target.argocd.timeout
         self._names = {application_name(change.environment, name): name for name in (*applications, *gone)}
@@ -97,12 +100,11 @@ class Wait:
     def run(self) -> Outcome:
         """Watch until every application is live, or cannot be, or the time is over."""
         stop = threading.Event()
-        one = {"fieldSelector": f"metadata.name={next(iter(self._names))}"} if len(self._names) == 1 else {}
+        one = next(iter(self._names)) if len(self._names) == 1 else ""
         chosen = {"labelSelector": f"app.kubernetes.io/name in ({','.join(sorted(self._names.values()))})"}
-        self._follow("applications", APPLICATIONS.format(namespace=self._target.argocd.namespace), stop, one)
-        namespace = self._target.kubernetes.namespace
-        self._follow("deployments", DEPLOYMENTS.format(namespace=namespace), stop, chosen)
-        self._follow("pods", PODS.format(namespace=namespace), stop, chosen)
+        self._follow("applications", lambda: self._argocd.watch(self._deadline, stop, one))
+        for what, path in (("deployments", DEPLOYMENTS), ("pods", PODS)):
+            self._follow(what, partial(self._watched, path, stop, chosen))
         try:
             while self._waiting or self._leaving:
                 self._take()
@@ -118,10 +120,14 @@ class Wait:
             self._progress.show(self._steps(), last=True)
         return Outcome(tuple(self._live), tuple(self._failed))
 
-    def _follow(self, what: str, path: str, stop: threading.Event, query: dict[str, str]) -> None:
+    def _watched(self, path: str, stop: threading.Event, query: dict[str, str]) -> Iterator[tuple[str, Object]]:
+        namespace = self._target.kubernetes.namespace
+        return self._cluster.watch(path.format(namespace=namespace), self._deadline, stop, **query)
+
+    def _follow(self, what: str, watch: Callable[[], Iterator[tuple[str, Object]]]) -> None:
         def follow() -> None:
             try:
-                for kind, found in self._cluster.watch(path, self._deadline, stop, **query):
+                for kind, found in watch():
                     self._events.put((what, kind, found))
             except SymphonyError as error:
                 self._events.put((what, "REFUSED", error))
@@ -174,7 +180,7 @@ class Wait:
             self._silent(name, judgement)
         elif judgement.state == "stale" and time.monotonic() - seen.asked > _ASK_AGAIN:
             seen.asked = time.monotonic()
-            refresh(self._target, self._change.environment, [name])
+            self._argocd.refresh(application["metadata"]["name"])
         elif judgement.state == "manual":
             self._sync(name, application)
         elif judgement.state == "unsynced":
@@ -184,15 +190,17 @@ class Wait:
 
     def _sync(self, name: str, application: Object) -> None:
         """Sync by hand what Argo CD does not by itself, unless a window forbids that too."""
-        if why := holding(self._cluster, application, by_hand=True):
+        if why := holding(self._argocd.project(application), application, by_hand=True):
             self._fail(name, why)
-        elif sync(self._target, application, self._commit):
+        elif self._argocd.sync(application, self._commit):
             _log().info("%s: auto-sync is off; synced to %s.", application["metadata"]["name"], self._commit[:12])
 
     def _held(self, name: str, seen: _Seen, application: Object) -> None:
         """Tell a sync window from an Argo CD that has just not begun yet."""
         seen.unsynced = seen.unsynced or time.monotonic()
-        if time.monotonic() - seen.unsynced > _HELD and (why := holding(self._cluster, application)):
+        if time.monotonic() - seen.unsynced > _HELD and (
+            why := holding(self._argocd.project(application), application)
+        ):
             self._fail(name, why)
 
     def _silent(self, name: str, judgement: Judgement) -> None:
@@ -248,8 +256,10 @@ class Wait:
         return next(map(fault_of, newest_pods(self._cluster, self._target, name, pods)), None)
 
     def _fail(self, name: str, reason: str) -> None:
+        full = application_name(self._change.environment, name)
         try:
-            self._failed.append(diagnose(self._cluster, self._target, name, reason))
+            found = diagnose(self._cluster, self._target, name, reason)
+            self._failed.append(found.model_copy(update={"resources": self._argocd.unwell(full)}))
         except SymphonyError as error:
             self._failed.append(Diagnosis(application=name, reason=f"{reason}; why cannot be seen: {error}"))
         del self._waiting[name]
@@ -261,7 +271,7 @@ class Wait:
         if application is None:
             return
         try:
-            if end_operation(self._target, application):
+            if end_operation(self._target, application["metadata"]["name"]):
                 _log().warning("%s: its sync was ended.", application["metadata"]["name"])
         except SymphonyError as error:
             _log().warning("%s: its sync could not be ended: %s", application["metadata"]["name"], error)
@@ -288,7 +298,7 @@ class Wait:
         missing = [name for name in self._waiting if name not in known]
         if (missing or self._leaving) and time.monotonic() - self._nudged > _NUDGE:
             self._nudged = time.monotonic()
-            refresh_set(self._target)
+            self._argocd.refresh_set()
 
     def _give_up(self, why: str = "") -> None:
         limit = f"after {self._target.argocd.timeout:.0f} s"

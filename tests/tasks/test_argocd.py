@@ -6,8 +6,10 @@ import pytest
 
 from symphony.errors import BadInputError
 from tasks import argocd
-from tasks.argocd import REFRESH, judge, reach
+from tasks.argocd import judge, reach
+from tasks.argocd_resources import REFRESH
 from tasks.desired import Standing
+from tasks.kubernetes import MissingError
 
 OLD, OURS, LATER, ELSE = "old", "ours", "later", "else"
 STANDS: dict[str, Standing] = {OLD: "other", OURS: "carries", LATER: "carries", ELSE: "overtaken"}
@@ -132,17 +134,49 @@ def test_an_application_without_a_status_is_waited_for() -> None:
     assert judge({"metadata": {"name": "dev-one"}, "spec": {}}, stands).state == "silent"
 
 
-@pytest.mark.parametrize("found", [None, {"metadata": {"name": "symphony"}}])
-def test_a_cluster_without_argo_cd_is_told(monkeypatch: pytest.MonkeyPatch, delivery: Any, found: Any) -> None:
-    class Cluster:
-        def get(self, path: str) -> Any:
-            assert path.endswith("/namespaces/argocd/applicationsets/symphony")
-            return found
+class Cluster:
+    """A cluster that has an ApplicationSet, or no Argo CD at all."""
 
-    monkeypatch.setattr(argocd, "cluster", lambda _: Cluster())
-    target = delivery.change().target
-    if found:
-        reach(target)
-    else:
-        with pytest.raises(BadInputError, match="The cluster test has no ApplicationSet 'symphony'"):
-            reach(target)
+    def __init__(self, found: Any = None, *, away: bool = False) -> None:
+        self.found = found
+        self.away = away
+        self.applied: list[str] = []
+
+    def get(self, path: str) -> Any:
+        assert path.endswith("/namespaces/argocd/applicationsets/symphony")
+        return self.found
+
+    def apply(self, path: str, whole: Any) -> None:
+        if self.away:
+            raise MissingError("no such kind")
+        self.applied.append(path.rsplit("/", 2)[1])
+        if whole["kind"] == "ApplicationSet":
+            self.found = whole
+
+
+def test_the_application_set_is_made_and_made_again_where_it_would_differ(
+    monkeypatch: pytest.MonkeyPatch, delivery: Any
+) -> None:
+    cluster = Cluster()
+    monkeypatch.setattr(argocd, "cluster", lambda _: cluster)
+    configuration = delivery.change().configuration
+    assert reach(configuration, "dev")
+    assert cluster.applied == ["appprojects", "applicationsets"]
+    assert not reach(configuration, "dev")
+    more = {**configuration.environments, "staging": configuration.environments["dev"]}
+    assert reach(configuration.model_copy(update={"environments": more}), "dev")
+    elements = cluster.found["spec"]["generators"][0]["matrix"]["generators"][0]["list"]["elements"]
+    assert [one["target"] for one in elements] == ["dev", "staging"]
+
+
+def test_an_application_set_of_somebody_elses_is_left_alone(monkeypatch: pytest.MonkeyPatch, delivery: Any) -> None:
+    cluster = Cluster({"metadata": {"name": "symphony"}})
+    monkeypatch.setattr(argocd, "cluster", lambda _: cluster)
+    assert not reach(delivery.change().configuration, "dev")
+    assert cluster.applied == []
+
+
+def test_a_cluster_without_argo_cd_is_told(monkeypatch: pytest.MonkeyPatch, delivery: Any) -> None:
+    monkeypatch.setattr(argocd, "cluster", lambda _: Cluster(away=True))
+    with pytest.raises(BadInputError, match="The cluster test has no Argo CD in the namespace argocd"):
+        reach(delivery.change().configuration, "dev")

@@ -11,6 +11,7 @@ from symphony.change import Change
 from symphony.errors import SymphonyError, TransientError
 from tasks import argocd
 from tasks import wait as waiting
+from tasks.argocd_resources import REFRESH
 from tasks.desired import laid_out
 from tasks.desired_commit import write_desired
 from tasks.rollout import Outcome, RolloutError, wait_until_live
@@ -155,7 +156,7 @@ def test_argo_cd_is_asked_again_where_it_has_not_seen_the_commit(delivery: Deliv
 
     cluster.on_merge = look
     assert [one.revision for one in wait(change, commit, "one").live] == [commit]
-    assert cluster.merged[0][1] == {"metadata": {"annotations": {argocd.REFRESH: "normal"}}}
+    assert cluster.merged[0][1] == {"metadata": {"annotations": {REFRESH: "normal"}}}
 
 
 def test_a_new_application_is_waited_for_and_the_set_that_makes_it_is_nudged(
@@ -229,7 +230,7 @@ def test_an_argo_cd_that_says_nothing_ends_the_wait_before_its_time(
     monkeypatch.setattr(waiting, "_SILENCE", 0.5)
     change, commit = write(delivery, "one", "two")
     cluster.applications["one"] = application("one", OLD)
-    cluster.applications["one"]["metadata"]["annotations"] = {argocd.REFRESH: "normal"}
+    cluster.applications["one"]["metadata"]["annotations"] = {REFRESH: "normal"}
     started = time.monotonic()
     failed = {one.application: one.reason for one in wait(change, commit, "one", "two").failed}
     assert time.monotonic() - started < 2
@@ -253,9 +254,7 @@ def test_a_cluster_that_refuses_is_why_nothing_came_up(delivery: Delivery, clust
     assert "forbidden" in failed[0].reason
 
 
-def test_a_cluster_that_fails_for_a_moment_does_not_end_the_wait(
-    delivery: Delivery, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cluster_that_fails_for_a_moment_does_not_end_the_wait(delivery: Delivery, cluster: FakeCluster) -> None:
     change, commit = write(delivery, "one")
     cluster.applications["one"] = application("one", OLD)
     tries = iter([TransientError("away")])
@@ -265,7 +264,7 @@ def test_a_cluster_that_fails_for_a_moment_does_not_end_the_wait(
             raise error
         cluster.applications["one"] = application("one", commit)
 
-    monkeypatch.setattr(waiting, "refresh", refresh)
+    cluster.on_merge = refresh
     assert wait(change, commit, "one").failed == ()
 
 

@@ -24,12 +24,13 @@ def test_an_application_follows_its_environments_branch() -> None:
     template = application_set(WORLD)["spec"]["template"]
     assert template["metadata"]["name"] == "{{ .target }}-{{ .application }}"
     assert template["spec"]["source"]["targetRevision"] == "env/{{ .target }}"
-    assert template["spec"]["destination"]["namespace"] == "{{ .target }}"
+    assert template["spec"]["destination"]["namespace"] == "{{ .namespace }}"
 
 
 def test_environment_of_the_branch_wins_over_what_a_file_says() -> None:
     first, second = application_set(WORLD)["spec"]["generators"][0]["matrix"]["generators"]
-    assert [element["target"] for element in first["list"]["elements"]] == ["dev", "staging", "prod"]
+    names = ["dev", "staging", "prod"]
+    assert first["list"]["elements"] == [{"target": name, "namespace": name} for name in names]
     assert second["git"]["revision"] == "env/{{ .target }}"
 
 
