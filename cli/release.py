@@ -17,9 +17,7 @@ app = typer.Typer()
 def release(
     commit: Annotated[str, typer.Argument(help="Branch, tag or commit id to bring live.")] = "main",
     environment: Annotated[str, typer.Option("--env", "-e", help="Environment of symphony.yaml.")] = "dev",
-    approved_by: Annotated[
-        str, typer.Option(help="Who approves infrastructure changes of a protected environment.")
-    ] = "",
+    approved_by: Annotated[str, typer.Option(help="Who approves changes to a protected environment.")] = "",
     detach: Detach = False,
 ) -> None:
     """Release a commit to an environment: provision, build, deploy, smoke.

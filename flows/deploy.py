@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
+from pydantic import Field
 
 from flows.build import build_images
 from flows.names import run_name
@@ -19,6 +20,7 @@ from symphony.config import Name, branch_of
 from symphony.errors import DeployError, SupersededError, SymphonyError
 from symphony.models import Commit, Deployed, Digest, Image
 from tasks.affected import affected_applications
+from tasks.approval import ApprovalHours, Consent
 from tasks.change import open_change
 from tasks.desired import image_by_digest, laid_out, superseding
 from tasks.desired_commit import before_commit, put_back, write_desired, written_by
@@ -26,18 +28,21 @@ from tasks.git import head
 from tasks.helm import render
 from tasks.lock import locked
 from tasks.manifest_diff import show_changes
+from tasks.proposal import wait_for_merge
 from tasks.rollout import Outcome, RolloutError, reach_argocd, refresh_applications, wait_until_live
 from tasks.rollout_report import failure, not_put_back_sentence, put_back_sentence, report_deploy, report_failure
 
 
 @flow(name="deploy", flow_run_name=run_name("deploy"), task_runner=ThreadPoolTaskRunner(max_workers=8))  # type: ignore[arg-type]
-def deploy(
+def deploy(  # noqa: PLR0913 - the fields of the run form
     environment: Name,
     commit: str = "main",
     applications: list[Name] | None = None,
     images: dict[Name, Digest] | None = None,
     *,
     force: bool = False,
+    approved_by: Annotated[str, Field(max_length=200)] = "",
+    approval_hours: ApprovalHours = 24,
 ) -> Any:
     """Roll images out with the charts of a commit, and put back what was there where they do not come up.
 
@@ -47,13 +52,17 @@ def deploy(
         applications: Applications to deploy; by default those that changed since the environment's last release.
         images: Digests by application; by default the commit's own images, built where ECR has none.
         force: Deploy also where the environment has a newer commit already.
+        approved_by: Who approves the deploy to a protected environment beforehand; without it the run waits for a
+            person's answer to what changes in the manifests.
+        approval_hours: How long it waits for an answer.
     """
     with open_change(environment, commit) as change:
         given = tuple(image_by_digest(change, name, digest) for name, digest in (images or {}).items())
         built = () if given else build_images(change, applications or affected_applications(change))
         try:
             with attached(change, built):
-                deployed = deploy_images(change, given or built, force=force)
+                consent = Consent(approved_by, approval_hours)
+                deployed = deploy_images(change, given or built, force=force, consent=consent)
         except SupersededError as error:
             return Completed(name="Superseded", message=str(error))
         if deployed is None:
@@ -62,7 +71,12 @@ def deploy(
 
 
 def deploy_images(
-    change: Change, images: Sequence[Image], removed: Sequence[str] = (), *, force: bool = False
+    change: Change,
+    images: Sequence[Image],
+    removed: Sequence[str] = (),
+    *,
+    force: bool = False,
+    consent: Consent | None = None,
 ) -> Deployed | None:
     """Write images into the desired state as one commit and wait until Argo CD has them live.
 
@@ -73,6 +87,7 @@ def deploy_images(
         images: One image an application.
         removed: Applications to take out of the environment.
         force: Deploy also where a newer commit is there.
+        consent: The approval that a protected environment needs; asked for as the run goes by default.
 
     Returns:
         What was deployed; None where there was nothing to move.
@@ -80,7 +95,7 @@ def deploy_images(
     Raises:
         BadInputError: An image is not let in, or a chart does not render; nothing has been changed.
         SupersededError: The environment has newer commits of all these applications.
-        DeployError: An application did not come up; the sentence says why and what was put back.
+        DeployError: It was refused, or an application did not come up; the sentence says why and what was put back.
     """
     if not images and not removed:
         return None
@@ -91,7 +106,7 @@ def deploy_images(
         if newer and not moving and not removed:
             raise _superseded(change, newer)
         reach_argocd(change)
-        return _roll_out(change, moving, removed, tuple(newer))
+        return _roll_out(change, moving, removed, tuple(newer), consent or Consent())
 
 
 def undo(change: Change, applications: Collection[str]) -> str:
@@ -114,7 +129,7 @@ def undo(change: Change, applications: Collection[str]) -> str:
         before = before_commit(change, written, applications)
         stay = [name for name, entry in before.items() if entry]
         leave = [name for name, entry in before.items() if not entry]
-        commit = put_back(change, written, applications)
+        commit = _merged(change, put_back(change, written, applications), applications, Consent().hours)
         outcome = _wait(change, commit, stay, leave)
         if outcome.failed:
             report_failure(change, commit, outcome.failed)
@@ -122,17 +137,25 @@ def undo(change: Change, applications: Collection[str]) -> str:
         return put_back_sentence(before)
 
 
-def _roll_out(change: Change, images: Sequence[Image], removed: Sequence[str], superseded: tuple[str, ...]) -> Deployed:
+def _roll_out(
+    change: Change, images: Sequence[Image], removed: Sequence[str], superseded: tuple[str, ...], consent: Consent
+) -> Deployed:
     with laid_out(change, images) as (entries, root):
         namespace = change.target.kubernetes.namespace
         charts = {name: one.chart for name, one in change.configuration.applications.items()}
         rendering = {one.application: render.submit(one, root, namespace, charts[one.application]) for one in entries}
         rendered = {name: one.result() for name, one in rendering.items()}
-        # Beside the deploy, since nobody waits for it; compared with what the branch has before it.
-        changes = show_changes.submit(change, entries, rendered, head(change.mirror, branch_of(change.environment)))
+        # Beside the deploy where nobody waits for it; compared with what the branch has before it.
+        present = head(change.mirror, branch_of(change.environment))
+        changes = show_changes.submit(change, entries, rendered, present, removed)
+        approver = ""
+        if change.target.protected:
+            shown = changes.result()
+            approver = consent.obtain(change, shown.changed, shown.page)
         started = time.monotonic()
-        commit = write_desired(change, entries, root, removed)
+        written = write_desired(change, entries, root, removed, approver)
     names = [entry.application for entry in entries]
+    commit = _merged(change, written, [*names, *removed], consent.hours)
     outcome = _wait(change, commit, names, removed)
     changes.wait()  # a page that could not be made is a failed task of its own
     if outcome.live:
@@ -148,6 +171,11 @@ def _roll_out(change: Change, images: Sequence[Image], removed: Sequence[str], s
         seconds=round(time.monotonic() - started, 3),
         superseded=superseded,
     )
+
+
+def _merged(change: Change, written: Commit, names: Collection[str], hours: float) -> Commit:
+    """The commit of the environment's branch that has what was written; somebody may have to merge it first."""
+    return wait_for_merge(change, written, names, hours) if change.target.proposals else written
 
 
 def _wait(change: Change, commit: Commit, names: Sequence[str], gone: Sequence[str]) -> Outcome:

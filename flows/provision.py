@@ -20,7 +20,7 @@ from symphony.config import Name
 from symphony.errors import SymphonyError
 from symphony.models import UnitResult
 from tasks import plan_report
-from tasks.approval import can_ask
+from tasks.approval import ApprovalHours, can_ask
 from tasks.artifacts import key_of, markdown, table
 from tasks.change import open_change
 from tasks.live import Live, live_of
@@ -32,9 +32,6 @@ from tasks.state_move import StateMove, find_moves, move_state
 from tasks.terragrunt import bootstrap_state
 from tasks.unit_removal import UnitRemoval, open_unit_removal
 from tasks.units import Unit, affected, find_units, layers
-
-ApprovalHours = Annotated[float, Field(gt=0, le=30 * 24)]
-"""How long a run waits for a person; its saved plans are kept a little longer than the longest."""
 
 
 class ProvisionError(SymphonyError):

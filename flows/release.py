@@ -13,7 +13,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.build import build_images
 from flows.deploy import deploy_images, undo
 from flows.names import run_name
-from flows.provision import ApprovalHours, ProvisionError, provision_change
+from flows.provision import ProvisionError, provision_change
 from flows.smoke import smoke_applications
 from flows.supply_chain import attached
 from symphony.change import Change
@@ -21,6 +21,7 @@ from symphony.config import Name
 from symphony.errors import SmokeError, SupersededError, SymphonyError
 from symphony.models import ReleaseRecord
 from tasks.affected import affected_applications, fed_anew
+from tasks.approval import ApprovalHours, Consent
 from tasks.change import open_change, superseded_by
 from tasks.desired import removed_applications
 from tasks.lock import locked
@@ -38,8 +39,8 @@ def release(environment: Name, commit: str = "main", approved_by: str = "", appr
     Args:
         environment: Environment of symphony.yaml to release to.
         commit: Branch, tag or commit id to release.
-        approved_by: Who approves the changes to a protected environment's infrastructure beforehand; without it the
-            run waits for a person's answer to each layer of plans.
+        approved_by: Who approves the changes to a protected environment beforehand; without it the run waits for a
+            person's answer to each layer of plans, and to what changes in the manifests.
         approval_hours: How long it waits for an answer.
     """
     with open_change(environment, commit) as change:
@@ -69,7 +70,7 @@ def release_change(change: Change, *, approved_by: str = "", approval_hours: flo
         SupersededError: The environment got a newer commit meanwhile.
         SymphonyError: A stage failed; what it had changed in the cluster is undone, and the record says why.
     """
-    story = Story(change, approved_by=approved_by)
+    story = Story(change, Consent(approved_by, approval_hours))
     applications = affected_applications(change)
     story.removed = removed_applications(change)
     if story.removed:
@@ -87,7 +88,7 @@ def release_change(change: Change, *, approved_by: str = "", approval_hours: flo
                 beside.enter_context(attached(change, story.images))
             beside.enter_context(locked(change.environment, [*applications, *story.removed]))
             with story.stage("deploy"):
-                story.deployed = deploy_images(change, story.images, story.removed)
+                story.deployed = deploy_images(change, story.images, story.removed, consent=story.consent)
             with story.stage("smoke"):
                 _smoke(story)
     except Pause:

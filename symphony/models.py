@@ -93,15 +93,16 @@ class UnitPlan(Fact):
 
 
 class Approval(Fact):
-    """What a person decided about plans of a protected environment.
+    """What a person decided about plans of a protected environment, or about a deploy to it.
 
     Attributes:
         approver: Who, as they wrote it in the form.
         decision: What.
         reason: Why, as they wrote it.
         at: When the run took the decision up, UTC, ISO 8601.
-        commit: Commit that was planned.
+        commit: Commit that was planned or rendered.
         plans: Hash of each unit's plan that was shown.
+        manifests: Hash of each application's changes that were shown.
     """
 
     approver: str
@@ -109,7 +110,8 @@ class Approval(Fact):
     reason: str = ""
     at: str
     commit: Commit
-    plans: dict[str, str]
+    plans: dict[str, str] = Field(default_factory=dict)
+    manifests: dict[str, str] = Field(default_factory=dict)
 
 
 class UnitResult(Fact):
@@ -213,7 +215,7 @@ class ReleaseRecord(Fact):
     seconds: float
     stages: dict[str, float] = Field(default_factory=dict, description="Seconds of each stage that was entered.")
     approved_by: str = ""
-    approvals: tuple[Approval, ...] = Field(default=(), description="What people decided about the units' plans.")
+    approvals: tuple[Approval, ...] = Field(default=(), description="What people decided about plans and deploys.")
     removed: tuple[str, ...] = ()
     units: tuple[UnitResult, ...] = ()
     images: tuple[Image, ...] = ()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from prefect import task
 
 from symphony.change import Change
-from symphony.config import branch_of
+from symphony.config import branch_of, proposal_of
 from symphony.models import Commit, Desired
 from tasks.desired import entry_at, file_of, part, text
 from tasks.git import Index, git, head, publish
@@ -16,7 +16,9 @@ from tasks.retry import TRANSIENT
 
 
 @task(name="write desired state", task_run_name="write desired state of {change.environment}", **TRANSIENT)
-def write_desired(change: Change, entries: Sequence[Desired], root: Path, removed: Sequence[str] = ()) -> Commit:
+def write_desired(
+    change: Change, entries: Sequence[Desired], root: Path, removed: Sequence[str] = (), approver: str = ""
+) -> Commit:
     """Put the applications' charts and digests onto the environment's branch, as one commit.
 
     Args:
@@ -24,6 +26,7 @@ def write_desired(change: Change, entries: Sequence[Desired], root: Path, remove
         entries: The applications that move.
         root: Folder that holds them, see `laid_out`.
         removed: Applications that are taken out.
+        approver: Who approved it; empty where nobody had to.
 
     Returns:
         The commit, or the branch's head where nothing differs.
@@ -42,8 +45,9 @@ def write_desired(change: Change, entries: Sequence[Desired], root: Path, remove
 
     what = [entry.application for entry in entries] + [f"without {name}" for name in removed]
     images = [("Image", f"{entry.repository}@{entry.digest}") for entry in entries]
-    message = _message(change, f"{', '.join(what)} at {change.commit[:12]}", images)
-    return publish(change.mirror, branch_of(change.environment), edit, message)
+    approved = [("Approved-By", approver)] if approver else []
+    message = _message(change, f"{', '.join(what)} at {change.commit[:12]}", [*images, *approved])
+    return _publish(change, edit, message)
 
 
 @task(name="put back", task_run_name="put back in {change.environment}", **TRANSIENT)
@@ -79,7 +83,7 @@ def put_back(change: Change, written: Commit, applications: Collection[str]) -> 
                 index.put(file_of(name), git("show", f"{before}:{file_of(name)}", cwd=change.mirror) + "\n")
 
     subject = f"put back {', '.join(sorted(applications))} from before {written[:12]}"
-    return publish(change.mirror, branch, edit, _message(change, subject, [("Undoes", written)], run="Undo-Run"))
+    return _publish(change, edit, _message(change, subject, [("Undoes", written)], run="Undo-Run"))
 
 
 def before_commit(change: Change, written: Commit, applications: Collection[str]) -> dict[str, Desired | None]:
@@ -90,6 +94,8 @@ def before_commit(change: Change, written: Commit, applications: Collection[str]
 
 def written_by(change: Change) -> Commit | None:
     """The newest commit of the desired state that this run wrote; None where nothing differed or it wrote none."""
+    if merged := git("rev-parse", "--quiet", "--verify", _merged_ref(change), cwd=change.mirror, ok=(0, 1)):
+        return merged
     if not head(change.mirror, branch_of(change.environment)):
         return None
     trailer = f"Symphony-Run: {_run(change)}"
@@ -98,9 +104,22 @@ def written_by(change: Change) -> Commit | None:
     return found or None
 
 
+def note_merged(change: Change, commit: Commit) -> None:
+    """Note for `written_by` which commit brought what this run had proposed: whoever merged it may have reworded it."""
+    git("update-ref", _merged_ref(change), commit, cwd=change.mirror)
+
+
 def parent(mirror: Path, commit: Commit) -> Commit | None:
     """The commit before; None for the first."""
     return git("rev-parse", "--quiet", "--verify", f"{commit}^", cwd=mirror, ok=(0, 1)) or None
+
+
+def _publish(change: Change, edit: Callable[[Index], None], message: str) -> Commit:
+    """Put a commit on the environment's branch; where that takes proposals alone, on one of its own."""
+    branch = branch_of(change.environment)
+    if not change.target.proposals:
+        return publish(change.mirror, branch, edit, message)
+    return publish(change.mirror, proposal_of(change.environment, _run_name(change)), edit, message, base=branch)
 
 
 def _message(change: Change, subject: str, extra: Sequence[tuple[str, str]], run: str = "Run") -> str:
@@ -112,6 +131,14 @@ def _message(change: Change, subject: str, extra: Sequence[tuple[str, str]], run
 
 def _run(change: Change) -> str:
     return change.run or f"by hand {change.commit}"
+
+
+def _merged_ref(change: Change) -> str:
+    return f"refs/symphony/merged/{change.environment}/{_run_name(change)}"
+
+
+def _run_name(change: Change) -> str:
+    return change.run or change.commit[:12]
 
 
 def _take_out(index: Index, application: str) -> None:

@@ -187,7 +187,7 @@ class Index:
         git("update-index", "-z", "--index-info", cwd=self.mirror, index=self.file, stdin=text)
 
 
-def publish(mirror: Path, branch: str, edit: Callable[[Index], None], message: str) -> Commit:
+def publish(mirror: Path, branch: str, edit: Callable[[Index], None], message: str, *, base: str = "") -> Commit:
     """Put one commit on top of a branch and push it, again on top of what came between where another was faster.
 
     Args:
@@ -195,9 +195,10 @@ def publish(mirror: Path, branch: str, edit: Callable[[Index], None], message: s
         branch: Branch that Symphony alone writes; made where it is missing.
         edit: Changes the tree; called anew for each try, so it reads the branch's present state.
         message: Commit message.
+        base: Another branch that the commit is put on top of; ``branch`` is then made to be just that commit.
 
     Returns:
-        The commit, or the branch's head where the edit changed nothing.
+        The commit, or the head that it would be on top of where the edit changed nothing.
 
     Raises:
         TransientError: The remote could not be reached, or others were faster every time.
@@ -205,8 +206,9 @@ def publish(mirror: Path, branch: str, edit: Callable[[Index], None], message: s
     """
     for _ in range(_TRIES):
         with _locked(mirror.with_suffix(".lock")):
-            _fetch(mirror, branch)
-            parent = head(mirror, branch)
+            for name in {branch, base or branch}:
+                _fetch(mirror, name)
+            parent, there = head(mirror, base or branch), head(mirror, branch)
             with tempfile.TemporaryDirectory(dir=work_home()) as folder:
                 index = Index(mirror, Path(folder) / "index")
                 git("read-tree", *([parent] if parent else ["--empty"]), cwd=mirror, index=index.file)
@@ -215,7 +217,7 @@ def publish(mirror: Path, branch: str, edit: Callable[[Index], None], message: s
             if parent and tree == git("rev-parse", f"{parent}^{{tree}}", cwd=mirror):
                 return parent
             made = git("commit-tree", tree, *(["-p", parent] if parent else []), cwd=mirror, stdin=message)
-            lease = f"--force-with-lease=refs/heads/{branch}:{parent or ''}"
+            lease = f"--force-with-lease=refs/heads/{branch}:{there or ''}"
             try:
                 git("push", "--quiet", lease, "origin", f"{made}:refs/heads/{branch}", cwd=mirror)
             except ToolError as error:
@@ -229,6 +231,30 @@ def publish(mirror: Path, branch: str, edit: Callable[[Index], None], message: s
     )
 
 
+def remote_head(mirror: Path, branch: str) -> Commit | None:
+    """The commit a branch of the remote stands at now, brought into the mirror; None where there is none (any more).
+
+    Raises:
+        TransientError: The remote could not be reached.
+        SymphonyError: It refuses.
+    """
+    if not git("ls-remote", "origin", f"refs/heads/{branch}", cwd=mirror):
+        return None
+    with _locked(mirror.with_suffix(".lock")):
+        _fetch(mirror, branch)
+    return head(mirror, branch)
+
+
+def delete(mirror: Path, branch: str) -> None:
+    """Take a branch off the remote.
+
+    Raises:
+        TransientError: The remote could not be reached.
+        ToolError: It refuses, or has none of that name.
+    """
+    git("push", "--quiet", "origin", f":refs/heads/{branch}", cwd=mirror)
+
+
 def _fetch(mirror: Path, branch: str = "*") -> None:
     spec = f"+refs/heads/{branch}:refs/heads/{branch}"
     try:
@@ -236,6 +262,7 @@ def _fetch(mirror: Path, branch: str = "*") -> None:
     except ToolError as error:
         if branch == "*" or "couldn't find remote ref" not in error.output:
             raise SymphonyError(f"The Git remote refuses the fetch: {error.output.strip()}") from error
+        git("update-ref", "-d", f"refs/heads/{branch}", cwd=mirror)  # what the remote has no more
 
 
 @contextlib.contextmanager

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import io
+import json
 import tarfile
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,7 @@ from symphony.change import Change
 from symphony.errors import SymphonyError, ToolError
 from symphony.models import Commit, Desired
 from tasks.artifacts import escape, fence, key_of, markdown
-from tasks.desired import entry_at, file_of
+from tasks.desired import entry_at, file_of, part
 from tasks.git import git, work_home
 from tasks.helm import template
 from tasks.retry import ONCE
@@ -34,10 +37,27 @@ Manifests = dict[str, dict[str, Any]]
 """Objects by ``Kind namespace/name``."""
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What was shown of a deploy before it is made.
+
+    Attributes:
+        page: Address of the page; empty where it has none.
+        changed: Hash of what changes in each application that does, secrets included; an approval is bound to it.
+    """
+
+    page: str
+    changed: dict[str, str]
+
+
 @task(name="show changes", task_run_name="show changes of {change.environment}", **ONCE)
 def show_changes(
-    change: Change, entries: Sequence[Desired], rendered: Mapping[str, str], before: Commit | None
-) -> None:
+    change: Change,
+    entries: Sequence[Desired],
+    rendered: Mapping[str, str],
+    before: Commit | None,
+    removed: Sequence[str] = (),
+) -> Shown:
     """Leave the page of what a deploy changes in each application's manifests.
 
     Args:
@@ -45,15 +65,26 @@ def show_changes(
         entries: The applications that move.
         rendered: Their new manifests as YAML, by application.
         before: Commit of the desired state that they are compared with; None before the first.
+        removed: Applications that are taken out.
+
+    Returns:
+        Where the page is, and what an approval of it is bound to.
     """
     parts = [f"# What {change.commit[:12]} changes in {change.environment}"]
+    changed: dict[str, str] = {}
     for entry in entries:
         old, note = _old(change, before, entry.application)
-        text = changes(old, parsed(rendered[entry.application]))
+        new = parsed(rendered[entry.application])
+        text = changes(old, new)
+        if old != new:
+            changed[entry.application] = _hash([old, new])
         shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}\n… cut here"
         parts += [f"## {escape(entry.application)}", *([escape(note)] if note else [])]
         parts.append(fence(shown, "diff") if text else "Its manifests stay as they are.")
-    markdown(key_of("changes", change.environment), "\n\n".join(parts))
+    for name in removed:
+        parts += [f"## {escape(name)}", "It is taken out of the environment."]
+        changed[name] = _hash(["removed", part(change.mirror, before, name) if before else ()])
+    return Shown(markdown(key_of("changes", change.environment), "\n\n".join(parts)), changed)
 
 
 def parsed(manifests: str) -> Manifests:
@@ -93,6 +124,10 @@ def _by_kind(names: Iterable[str]) -> dict[str, list[str]]:
     for name in names:
         found.setdefault(name.rpartition("/")[0] or name.partition(" ")[0], []).append(name)
     return found
+
+
+def _hash(what: object) -> str:
+    return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _masked(before: dict[str, Any] | None, after: dict[str, Any] | None) -> tuple[Any, Any]:

@@ -11,6 +11,7 @@ from typing import Literal
 from symphony.change import Change
 from symphony.errors import SupersededError
 from symphony.models import Approval, Deployed, Image, Probe, ReleaseRecord, UnitPlan, UnitResult
+from tasks.approval import Consent
 from tasks.artifacts import escape, fence, key_of, markdown
 
 
@@ -19,6 +20,7 @@ class Story:
 
     Attributes:
         change: The commit being released.
+        consent: The approval that a deploy to a protected environment needs.
         units: What became of the Terragrunt units.
         images: Images built or found.
         removed: Applications taken out of the environment.
@@ -26,7 +28,7 @@ class Story:
         probes: URLs asked.
     """
 
-    def __init__(self, change: Change, *, approved_by: str = "") -> None:
+    def __init__(self, change: Change, consent: Consent | None = None) -> None:
         """Begin the story now."""
         self.change = change
         self.units: tuple[UnitResult, ...] = ()
@@ -34,7 +36,7 @@ class Story:
         self.removed: tuple[str, ...] = ()
         self.deployed: Deployed | None = None
         self.probes: tuple[Probe, ...] = ()
-        self._approved_by = approved_by
+        self.consent = consent or Consent()
         self._reason = ""
         self._state: Literal["succeeded", "failed", "superseded"] = "succeeded"
         self._stages: dict[str, float] = {}
@@ -69,8 +71,8 @@ class Story:
             started=self._started.isoformat(timespec="milliseconds"),
             seconds=self._seconds,
             stages=self._stages,
-            approved_by=self._approved_by,
-            approvals=approvals(self.units),
+            approved_by=self.consent.beforehand,
+            approvals=(*approvals(self.units), *self.consent.answers),
             removed=self.removed,
             units=self.units,
             images=self.images,
@@ -118,7 +120,11 @@ def rows(record: ReleaseRecord) -> list[Row]:
     units = [("unit", unit.unit, unit.state + _counts(unit.plan)) for unit in record.units]
     decided = {"approve": "approved", "refuse": "refused"}
     asked = [
-        ("approval", ", ".join(one.plans), f"{decided[one.decision]} by {one.approver} {one.reason}".strip())
+        (
+            "approval",
+            ", ".join([*one.plans, *one.manifests]),
+            f"{decided[one.decision]} by {one.approver} {one.reason}".strip(),
+        )
         for one in record.approvals
     ]
     return [*asked, *units, *_images(record), *_rollout(record), *_urls(record)]

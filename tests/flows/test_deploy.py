@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ from flows.deploy import deploy_images, undo
 from symphony.change import Change
 from symphony.errors import BadInputError, DeployError, SupersededError, TransientError
 from symphony.models import Commit, Deployed, Image, Rollout
+from tasks.approval import Consent
 from tasks.desired import read_desired
 from tasks.git import git, head
 from tasks.pods import Diagnosis, Fault
@@ -205,6 +207,29 @@ def test_an_older_commit_never_overtakes_a_newer_one_unless_forced(delivery: Del
 
     run(older, delivery.image("one", "a"), force=True)
     assert digests(newer) == {"one": "a", "two": "c"}
+
+
+def protected(change: Change) -> Change:
+    target = change.target.model_copy(update={"protected": True})
+    return replace(change, configuration=change.configuration.model_copy(update={"environments": {"dev": target}}))
+
+
+@pytest.mark.usefixtures("prefect", "cluster")
+def test_a_protected_environment_is_written_once_what_changes_is_approved(delivery: Delivery) -> None:
+    change = protected(delivery.change())
+    with pytest.raises(BadInputError, match="nobody has approved what changes in one"):
+        run(change, delivery.image("one", "a"))
+    assert head(change.mirror, "env/dev") is None
+
+    deployed = run(change, delivery.image("one", "a"), consent=Consent(beforehand="Ada"))
+    assert deployed is not None
+    assert "Symphony-Approved-By: Ada" in git("log", "-1", "--format=%B", deployed.commit, cwd=change.mirror)
+
+    again = run(protected(delivery.change(run="run-2")), delivery.image("one", "a"))
+    assert again is not None
+    assert again.commit == deployed.commit
+    with pytest.raises(BadInputError, match="nobody has approved what changes in one"):
+        run(protected(delivery.change(run="run-3")), removed=("one",))
 
 
 @pytest.mark.usefixtures("prefect")

@@ -44,7 +44,7 @@ class Stages:
         self.do("build")
         return tuple(self.delivery.image(name, "a") for name in names)
 
-    def deploy(self, _change: Any, images: Any, removed: Any) -> Deployed:
+    def deploy(self, _change: Any, images: Any, removed: Any, **_: Any) -> Deployed:
         assert self.held
         self.do("deploy")
         names = (*(image.application for image in images), *removed)

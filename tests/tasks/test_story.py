@@ -7,6 +7,7 @@ import pytest
 from symphony.change import Change
 from symphony.config import load
 from symphony.models import Deployed, Image, Probe, ReleaseRecord, ResourceChange, UnitPlan, UnitResult
+from tasks.approval import Consent
 from tasks.story import Story, page, rows
 
 ROOT = Path(__file__).parents[2]
@@ -14,9 +15,7 @@ DIGEST = "sha256:" + "d" * 64
 
 
 def story() -> Story:
-    return Story(
-        Change(load(ROOT / "symphony.yaml"), "dev", "a" * 40, "b" * 40, ROOT, ROOT, "run", ()), approved_by="Ada"
-    )
+    return Story(Change(load(ROOT / "symphony.yaml"), "dev", "a" * 40, "b" * 40, ROOT, ROOT, "run", ()), Consent("Ada"))
 
 
 def told() -> Story:

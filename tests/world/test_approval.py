@@ -185,6 +185,48 @@ def test_a_refusal_leaves_everything_as_it_was(production: Production) -> None:
     assert production.kept(waiting) == []
 
 
+def test_a_deploy_waits_for_what_changes_in_the_manifests_and_is_written_by_its_approver(
+    production: Production,
+) -> None:
+    def grace(seconds: int) -> str:
+        """A commit whose chart gives prod's pods another time to end."""
+
+        def edit(copy: Path) -> None:
+            with (copy / "charts/hello/values.prod.yaml").open("a") as file:
+                file.write(f"terminationGracePeriodSeconds: {seconds}\n")
+
+        production.branch(edit)
+        return production.git("rev-parse", "HEAD")
+
+    def head() -> str:
+        production.git("fetch", "--quiet", "origin")
+        return production.git("rev-parse", "origin/env/prod")
+
+    try:
+        waiting = production.api.start("deploy", "prod", {"commit": grace(21), "applications": ["hello"]})
+        key = production.suspended(waiting)
+        question = production.api.call("GET", f"/flow_runs/{waiting.id}/input/suspended-{key}-description")
+        assert "hello" in str(question)
+        assert "terminationGracePeriodSeconds: 21" in (production.api.artifact(waiting.id, "changes-prod") or "")
+        production.answer(waiting, approver="Ada", decision="approve", reason="It is Wednesday.")
+        ended = production.ended(waiting)
+        assert ended.succeeded, ended.message
+        approved = head()
+        assert "Symphony-Approved-By: Ada" in production.git("log", "-1", "--format=%B", approved)
+
+        waiting = production.api.start("deploy", "prod", {"commit": grace(22), "applications": ["hello"]})
+        production.suspended(waiting)
+        production.answer(waiting, approver="Grace", decision="refuse", reason="Not on a Friday.")
+        ended = production.ended(waiting)
+        assert ended.state_type == "FAILED"
+        assert "Grace refused the deploy to prod: Not on a Friday." in ended.message
+        assert head() == approved
+    finally:  # those commits count as newer than main's
+        back = {"commit": "main", "applications": ["hello"], "force": True, "approved_by": "the tests"}
+        ended = production.ended(production.api.start("deploy", "prod", back))
+    assert ended.succeeded, ended.message
+
+
 def test_an_answer_without_a_name_is_not_taken(production: Production) -> None:
     waiting = production.begin(production.commit(group("nameless")))
     key = production.suspended(waiting)

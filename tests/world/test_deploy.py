@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import manifest
+from sandbox.argocd import login, session
 from sandbox.world import World
 from tests.world.seat import NUMBERS, Seat
 
@@ -178,6 +180,20 @@ QUOTA = {
 }
 
 
+def by_api(world: World, folder: Path, timeout: int) -> Callable[[Path], None]:
+    """Reaches Argo CD by its API, with a token in a file."""
+    token = folder / "token"
+    token.touch(mode=0o600)
+    token.write_text(login(world))
+    api = f"      timeout: {timeout}\n      api: {{address: {session.url(world)}, token: {token}}}\n"
+
+    def edit(copy: Path) -> None:
+        file = copy / "symphony.yaml"
+        file.write_text(file.read_text().replace("    argocd:\n", f"    argocd:\n{api}", 1))
+
+    return edit
+
+
 def failing(copy: Path) -> None:
     """Applications that fail each in a way of its own, and a time limit that a hook that hangs outlasts."""
     configuration = copy / "symphony.yaml"
@@ -212,3 +228,64 @@ def test_many_that_fail_are_each_told_why_and_put_back_by_one_deploy(seat: Deliv
         assert f"{name} was taken out again" in ended.message
     progress = seat.api.artifact(ended.id, "rollout-dev")
     assert progress is not None
+
+
+def test_argo_cd_is_reached_by_its_api_where_that_is_configured(seat: Delivery, world: World, tmp_path: Path) -> None:
+    def edit(copy: Path) -> None:
+        by_api(world, tmp_path, 120)(copy)
+        greeting(copy)
+
+    ended = seat.start("deploy", commit=seat.branch(edit), applications=["hello"])
+    assert ended.succeeded, ended.message
+    assert seat.version["commit"] == seat.git("rev-parse", "HEAD")
+
+    def unready(copy: Path) -> None:
+        edit(copy)
+        values("progressDeadlineSeconds: 5\nprobes: {readiness: {path: /nowhere}}\n")(copy)
+
+    good, said = seat.version["digest"], seat.answer("/")
+    ended = seat.start("deploy", commit=seat.branch(unready), images={"hello": good}, force=True)
+    assert ended.state_type == "FAILED"
+    assert "Put back: hello is back at" in ended.message
+    assert re.search(r"Deployment hello is Degraded", seat.api.artifact(ended.id, "diagnosis-dev") or "")
+    assert seat.answer("/") == said
+
+
+def test_a_wrong_token_is_told_before_anything_is_written(seat: Delivery, world: World, tmp_path: Path) -> None:
+    def edit(copy: Path) -> None:
+        by_api(world, tmp_path, 120)(copy)
+        (tmp_path / "token").write_text("wrong")
+
+    tree = seat.desired()
+    ended = seat.start("deploy", commit=seat.branch(edit), images={"hello": seat.version["digest"]}, force=True)
+    assert ended.state_type == "FAILED"
+    assert "(401)" in ended.message
+    assert "renew the token" in ended.message
+    assert seat.desired() == tree
+
+
+def test_where_the_branch_is_protected_a_deploy_waits_for_its_proposal_to_be_merged(seat: Delivery) -> None:
+    def edit(copy: Path) -> None:
+        file = copy / "symphony.yaml"
+        file.write_text(file.read_text().replace("    kind: sandbox\n", "    kind: sandbox\n    proposals: true\n", 1))
+        greeting(copy)
+
+    tree = seat.desired()
+    begun = seat.api.start("deploy", "dev", {"commit": seat.branch(edit), "applications": ["hello"]})
+    greeted = (seat.copy / "apps/hello/greeting.txt").read_text().strip()
+    proposal = f"origin/symphony/proposals/dev/{begun.id}"
+    deadline = time.monotonic() + 120
+    while proposal not in seat.git("branch", "--remotes", "--format=%(refname:short)").split():
+        assert time.monotonic() < deadline, seat.api.run(begun.id).state_name
+        time.sleep(0.5)
+        seat.git("fetch", "--quiet", "origin")
+    assert seat.desired() == tree
+    seat.git("checkout", "--quiet", "--force", "--detach", "origin/env/dev")
+    seat.git("merge", "--quiet", "--squash", proposal)
+    seat.git("commit", "--quiet", "--message", "Take the proposal")
+    seat.git("push", "--quiet", "origin", "HEAD:env/dev")
+    ended = seat.ended(begun)
+    assert ended.succeeded, ended.message
+    assert seat.answer("/") == greeted
+    seat.git("fetch", "--quiet", "--prune", "origin")
+    assert proposal not in seat.git("branch", "--remotes", "--format=%(refname:short)").split()
