@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -40,6 +41,7 @@ env: {{{env}}}
 APPLICATION = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications/dev-hello"
 REFRESH = "argocd.argoproj.io/refresh"
 MIGRATES = "import os; assert os.environ['TOKEN'] and open('/config/greeting.txt').read()"
+FAILS = "raise SystemExit('no such table')"
 HANGS = "import time; print('waits for a lock', flush=True); time.sleep(3600)"
 SECRET = {
     "apiVersion": "v1",
@@ -230,13 +232,18 @@ def test_a_version_that_does_not_come_up_is_never_switched_to(seat: Seat, connec
     assert after["spec"]["selector"] == before["spec"]["selector"]
 
 
-def test_a_migration_that_hangs_is_ended_and_nothing_of_the_application_is_touched(
-    seat: Seat, connection: ApiClient
+@pytest.mark.parametrize(
+    ("migration", "why"),
+    [(HANGS, "hello-migrate failed: .*deadline"), (FAILS, "its last log line: no such table")],
+    ids=["hangs", "fails"],
+)
+def test_a_migration_that_does_not_end_well_is_told_and_nothing_of_the_application_is_touched(
+    seat: Seat, connection: ApiClient, migration: str, why: str
 ) -> None:
     (before,) = own(connection, "apis/apps/v1", "deployments")
-    ended = seat.start("deploy", commit=seat.branch(everything(migration=HANGS)), images={"hello": digest(seat)})
+    ended = seat.start("deploy", commit=seat.branch(everything(migration=migration)), images={"hello": digest(seat)})
     assert ended.state_type == "FAILED"
-    assert "deadline" in ended.message
+    assert re.search(why, ended.message), ended.message
     assert "Put back: hello is back at" in ended.message
     (after,) = own(connection, "apis/apps/v1", "deployments")
     assert (after["metadata"]["uid"], after["metadata"]["generation"]) == (
