@@ -17,6 +17,7 @@ from tasks.approval import ask
 from tasks.live import Live
 from tasks.lock import locked_units
 from tasks.policy import check_plan
+from tasks.retry import passing_failures
 from tasks.saved_plan import Shelf, fetch_plans, remove_plans, save_plans
 from tasks.terragrunt import apply_unit, plan_provisionally, plan_unit
 from tasks.units import Unit
@@ -36,6 +37,7 @@ class SideBySide:
         self._bucket = bucket
         self._free = threading.Semaphore(limit)
         self._last: dict[str, PrefectFuture[Any]] = {}
+        self._failures: dict[str, list[str]] = {}
 
     def run(self, task: Task[..., Any], units: Iterable[Unit], *rest: Callable[[Unit], object]) -> dict[str, Any]:
         """What the task returned or raised for each unit, by its path; ``rest`` gives further arguments."""
@@ -49,10 +51,15 @@ class SideBySide:
             last = [self._last[name] for name in names if name in self._last]
             before = [future for future in last if future.state.is_completed()]
             more = [argument(unit) for argument in rest]
-            futures[unit.path] = task.submit(self.live, unit, *more, wait_for=before)
+            with passing_failures(self._failures.setdefault(unit.path, [])):
+                futures[unit.path] = task.submit(self.live, unit, *more, wait_for=before)
             futures[unit.path].add_done_callback(lambda _: self._free.release())
         self._last |= futures
         return {path: future.result(raise_on_failure=False) for path, future in futures.items()}
+
+    def retries(self, path: str) -> int:
+        """How often a unit's tasks failed with what can pass by itself, and were tried again or gave up."""
+        return len(self._failures.get(path, ()))
 
 
 @dataclass
@@ -125,6 +132,7 @@ class Layers:
         for unit in units:
             self.results[unit.path] = self._planned(unit, plans[unit.path])
         self._check([unit for unit in units if self._state(unit) == "planned" and not self._plan_of(unit).empty])
+        self._count_retries(units)
 
     def _check(self, drawn: Sequence[Unit]) -> None:
         """Ask the policy about plans that change something; what it denies has failed."""
@@ -179,6 +187,7 @@ class Layers:
             done = [unit for unit in wanted if unit not in stale]
             for unit in done:
                 self._applied(unit, outcomes[unit.path])
+            self._count_retries(done)
             if self.shelf and done:
                 remove_plans(self.shelf, done)
             wanted = self._renewed(stale)
@@ -209,6 +218,12 @@ class Layers:
             self._set(unit, state="failed", reason=str(outcome))
         else:
             self._set(unit, state="applied", seconds=round(self.results[unit.path].seconds + outcome, 3))
+
+    def _count_retries(self, units: Sequence[Unit]) -> None:
+        """Let results tell how often tasks were tried again, also before the run was suspended."""
+        for unit in units:
+            before = self.earlier.get(unit.path)
+            self._set(unit, retries=(before.retries if before else 0) + self.tasks.retries(unit.path))
 
     def _held_back(self, unit: Unit) -> UnitResult | None:
         if reason := self.blocked.get(unit.path):

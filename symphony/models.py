@@ -115,7 +115,17 @@ class Approval(Fact):
 
 
 class UnitResult(Fact):
-    """What became of a unit in a run."""
+    """What became of a unit in a run.
+
+    Attributes:
+        unit: Path of the unit below the environment's folder.
+        state: What became of it.
+        plan: What its last plan changes; None where there is none.
+        reason: Why it ended so, where that needs a word.
+        seconds: Wall time of its plan and its apply.
+        approval: What a person decided about the plan.
+        retries: How often its tasks were tried again, for what can pass by itself.
+    """
 
     unit: str
     state: Literal["applied", "unchanged", "planned", "failed", "held back", "destroyed", "removed, not destroyed"]
@@ -123,6 +133,7 @@ class UnitResult(Fact):
     reason: str = ""
     seconds: float = 0.0
     approval: Approval | None = None
+    retries: int = 0
 
 
 class Desired(Fact):

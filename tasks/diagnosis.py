@@ -12,15 +12,20 @@ _BOX = re.compile(r"^[╷│╵]\s?")
 _LOG = re.compile(r"^(ERRO|WARN|INFO)\[\d+\]\s?")
 _SNIPPET = re.compile(r"^\s+\d+: ")
 _ADVICE = ("Suggested fixes", "error occurred", "errors occurred")
-_INIT = "Error refreshing state: "
-"""How ``tofu init`` begins, other than all else, where the state's bucket does not answer."""
+_INIT = ("Error refreshing state: ", "Error loading state: ")
+"""How ``tofu init`` begins, other than all else, where it does not get the state from the bucket."""
+_AFTER = ("Warning: ", "Releasing state lock.")
+"""What ends the telling of an error, other than the next one."""
 _BEGUN = re.compile(r": (Creating|Modifying|Destroying)\.\.\.")
+_TAKEN = re.compile(r"PreconditionFailed|ConditionalRequestConflict|already locked")
+"""What S3, or tofu, says of a lock that is there."""
 _LOCK_FIELD = re.compile(r"^\s*(ID|Who|Created|Operation):\s+(.+?)\s*$", re.MULTILINE)
 _PASSING = re.compile(
     r"throttl|rate exceeded|requestlimitexceeded|toomanyrequests|slowdown"
-    r"|serviceunavailable|internalerror|internalfailure|internalservererror"
-    r"|status ?code: 5\d\d|unexpected eof|connection (refused|reset)|broken pipe|i/o timeout|tls handshake timeout"
-    r"|no such host|temporary failure in name resolution|context deadline exceeded|client\.timeout exceeded",
+    r"|serviceunavailable|internalerror|internalfailure|internalservererror|serverexception"
+    r"|status ?code: 5\d\d|unexpected eof|: eof\b|connection (refused|reset)|broken pipe"
+    r"|i/o timeout|tls handshake timeout|no such host|temporary failure in name resolution"
+    r"|context deadline exceeded|client\.timeout exceeded",
     re.IGNORECASE,
 )
 
@@ -43,8 +48,8 @@ def diagnose(doing: str, unit: str, lines: Sequence[str]) -> SymphonyError:
             f"The {doing} of unit {unit} stopped half-way: {said} What was done before it stays and is in the state; "
             f"correct the cause and start the run again, which plans the rest anew."
         )
-    if "Error acquiring the state lock" in said:
-        return TransientError(f"The {doing} of unit {unit} waits for a lock: {_lock(lines)}")
+    if "Error acquiring the state lock" in said and (held := _lock(lines)):
+        return TransientError(f"The {doing} of unit {unit} waits for a lock: {held}")
     if "Saved plan is stale" in said:
         return StalePlanError(
             f"The {doing} of unit {unit} was refused: its state has moved since the plan; start the run again."
@@ -65,10 +70,10 @@ def complaint(lines: Sequence[str]) -> str:
     blocks: list[list[str]] = []
     inside = False
     for line in plain:
-        if line.startswith(("Error: ", _INIT)):
+        if line.startswith(("Error: ", *_INIT)):
             blocks.append([])
             inside, line = True, line.removeprefix("Error: ")  # noqa: PLW2901 - the block's first line without its label
-        elif _LOG.match(line) or line.startswith("Warning: "):
+        elif _LOG.match(line) or line.startswith(_AFTER):
             inside = False
         if inside:
             blocks[-1].append(line)
@@ -96,10 +101,12 @@ def _sentence(text: str) -> str:
 
 
 def _lock(lines: Sequence[str]) -> str:
-    """Who holds a lock, from the holder's record that tofu prints."""
-    held = dict(reversed(_LOCK_FIELD.findall("\n".join(_BOX.sub("", line.rstrip("\n")) for line in lines))))
+    """Who holds a lock, from the holder's record that tofu prints; empty where nobody does, and S3 just refused."""
+    text = "\n".join(_BOX.sub("", line.rstrip("\n")) for line in lines)
+    held = dict(reversed(_LOCK_FIELD.findall(text)))
     if not held.get("ID"):
-        return "the state is locked and the lock does not say by whom. Start the run again later."
+        told = "the state is locked and the lock does not say by whom. Start the run again later."
+        return told if _TAKEN.search(text) else ""
     return (
         f"{held.get('Who', 'somebody')} holds it since {held.get('Created', 'an unknown time')} "
         f"({held.get('Operation', 'unknown operation')}, lock {held['ID']}). Start the run again when that has ended; "

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any
 
 from prefect.cache_policies import NO_CACHE
@@ -10,13 +13,27 @@ from prefect.tasks import Task, exponential_backoff
 
 from symphony.errors import TransientError
 
+_failures: ContextVar[list[str] | None] = ContextVar("failures", default=None)
+
+
+@contextlib.contextmanager
+def passing_failures(into: list[str]) -> Iterator[None]:
+    """Have the tasks that are submitted meanwhile add each failure that they are tried again for to a list."""
+    mark = _failures.set(into)
+    try:
+        yield
+    finally:
+        _failures.reset(mark)
+
 
 def is_transient(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     """Whether a failed task run ended with a `TransientError`; Prefect asks this before it retries."""
     del task, run
     try:
         state.result()
-    except TransientError:
+    except TransientError as error:
+        if (failures := _failures.get()) is not None:
+            failures.append(str(error))
         return True
     except Exception:  # noqa: BLE001 - whatever else it was, it will not pass by itself
         return False

@@ -13,6 +13,7 @@ from symphony.errors import SupersededError
 from symphony.models import Approval, Deployed, Image, Probe, ReleaseRecord, UnitPlan, UnitResult
 from tasks.approval import Consent
 from tasks.artifacts import escape, fence, key_of, markdown
+from tasks.plan_report import times
 
 
 class Story:
@@ -117,7 +118,7 @@ Row = tuple[str, str, str]
 
 def rows(record: ReleaseRecord) -> list[Row]:
     """The story's table in plain text, in the order of the stages."""
-    units = [("unit", unit.unit, unit.state + _counts(unit.plan)) for unit in record.units]
+    units = [("unit", unit.unit, unit.state + _counts(unit.plan) + _again(unit)) for unit in record.units]
     decided = {"approve": "approved", "refuse": "refused"}
     asked = [
         (
@@ -136,6 +137,10 @@ def _counts(plan: UnitPlan | None) -> str:
     words = {"add": "added", "change": "changed", "replace": "replaced", "destroy": "destroyed"}
     counts = {word: plan.count(action) for action, word in words.items()}  # type: ignore[arg-type]  # the literals
     return f" ({', '.join(f'{count} {word}' for word, count in counts.items() if count) or 'outputs only'})"
+
+
+def _again(unit: UnitResult) -> str:
+    return f", tried again {times(unit.retries)}" if unit.retries else ""
 
 
 def _images(record: ReleaseRecord) -> list[Row]:

@@ -51,6 +51,9 @@ generate "provider" {
       # A run with another account's credentials ends here, before it touches anything.
       allowed_account_ids = ["${local.account}"]
 
+      # A throttled call waits about two minutes in all; the default of 25 tries would hold a run for over an hour.
+      max_retries = 8
+
       default_tags {
         tags = {
           environment = "${local.environment.name}"

@@ -53,6 +53,9 @@ def test_what_tofu_says_becomes_one_sentence_that_tells_whether_it_passes(
         "https response error StatusCode: 500, RequestID: x",
         "read tcp 10.0.0.1:1->10.0.0.2:443: read: connection reset by peer",
         "net/http: TLS handshake timeout",
+        # As the provider tells what the AWS API answered through a proxy that broke off, or said 500.
+        'error reading ECR Repository (a): RequestError: send request failed caused by: Post "http://x/": EOF',
+        "error reading ECR Repository (a): ServerException: no",
         "dial tcp: lookup ecr.eu-central-1.amazonaws.com: no such host",
     ],
 )
@@ -79,6 +82,11 @@ def test_a_word_in_the_plan_itself_does_not_make_an_error_transient() -> None:
     assert not isinstance(diagnose("plan", "a", said), TransientError)
 
 
+def test_what_tofu_does_afterwards_is_no_part_of_an_error() -> None:
+    said = ["Error: error reading ECR Repository (a): EOF", "", "Releasing state lock. This may take a few moments..."]
+    assert complaint(said) == "error reading ECR Repository (a): EOF."
+
+
 def test_box_drawing_code_and_repetition_are_left_out() -> None:
     box = ["╷", "│ Error: Bad thing", "│ ", "│   on main.tf line 3:", "│    3: bad = 1", "│ ", "│ Because.", "╵"]
     assert complaint([*box, *box]) == "Bad thing on main.tf line 3: Because."
@@ -90,6 +98,22 @@ def test_a_tool_that_says_nothing_is_told_as_such() -> None:
 
 def test_a_very_long_complaint_is_cut() -> None:
     assert len(complaint([f"Error: {'x' * 5000}"])) < 1300
+
+
+def test_a_lock_that_s3_refuses_to_write_is_nobodys() -> None:
+    def refused(why: str) -> SymphonyError:
+        said = ["Error: Error acquiring the state lock", "", f"Error message: operation error S3: PutObject, {why}"]
+        return diagnose("plan", "network", said)
+
+    throttled = refused("https response error StatusCode: 503, api error SlowDown: Please reduce your request rate.")
+    assert isinstance(throttled, TransientError)
+    assert "did not get through to AWS" in str(throttled)
+    denied = refused("https response error StatusCode: 403, api error AccessDenied: no")
+    assert type(denied) is SymphonyError
+    assert "AccessDenied" in str(denied)
+    taken = refused("https response error StatusCode: 412, api error PreconditionFailed: no")
+    assert isinstance(taken, TransientError)
+    assert "does not say by whom" in str(taken)
 
 
 def test_a_state_that_init_cannot_read_is_told_and_may_pass() -> None:

@@ -8,7 +8,7 @@ import pytest
 from symphony.errors import SymphonyError
 from symphony.models import ResourceChange, UnitPlan, UnitResult
 from tasks.plan import mask, read_plan, sensitive_values
-from tasks.plan_report import page, rows, summary
+from tasks.plan_report import cut, page, rows, summary
 
 SAMPLES = Path(__file__).parent / "samples"
 SECRET = "topsecretvalue"
@@ -142,3 +142,27 @@ def test_a_page_stays_readable_however_long_the_plans_are() -> None:
     assert len(text) < 200_000
     assert "cut here: the plan has 100,000 characters" in text
     assert "u19: applied, 1 to add; its plan is left out" in text
+    whole = {result.unit: f"The whole plan of {result.unit} is elsewhere." for result in long}
+    text = page("Many", long, 0, [], whole=whole)
+    assert [name for name, note in whole.items() if note in text] == [result.unit for result in cut(long)]
+    assert len(cut(long)) == 20
+    assert len(text) < 200_000
+
+
+def test_a_plan_of_many_resources_is_cut_and_a_short_one_is_not() -> None:
+    many = tuple(ResourceChange(address=f"a.b[{number}]", action="add") for number in range(201))
+    results = [
+        UnitResult(unit="many", state="planned", plan=UnitPlan(unit="many", changes=many)),
+        UnitResult(unit="few", state="planned", plan=UnitPlan(unit="few", changes=many[:200], text="x" * 40_000)),
+        UnitResult(unit="none", state="failed"),
+    ]
+    assert [result.unit for result in cut(results)] == ["many"]
+    assert "elsewhere" not in page("t", results, 0, [], whole={"few": "elsewhere"})
+
+
+def test_what_was_tried_again_is_told(results: tuple[UnitResult, ...]) -> None:
+    again = [results[0].model_copy(update={"retries": 1}), results[1].model_copy(update={"retries": 3}), results[2]]
+    assert "the network, a 5xx): network once, registry 3 times." in summary(again, 0, [])
+    text = page("t", again, 0, [])
+    assert "<summary>network: applied, 1 to add, tried again once</summary>" in text
+    assert [row["retries"] for row in rows(again)] == [1, 3, ""]

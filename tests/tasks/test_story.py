@@ -45,6 +45,12 @@ def test_a_story_reads_from_unit_to_url() -> None:
     assert ("unit", "network", "applied (1 added)") in rows(told().record())
 
 
+def test_what_was_tried_again_is_in_the_story() -> None:
+    again = told()
+    again.units = tuple(unit.model_copy(update={"retries": 2}) for unit in again.units)
+    assert ("unit", "network", "applied (1 added), tried again 2 times") in rows(again.record())
+
+
 def test_each_stage_is_timed_also_the_one_that_fails() -> None:
     failing = told()
     with failing.stage("provision"):
