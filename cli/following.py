@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 import time
 from typing import Annotated
 
@@ -10,6 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.markdown import Markdown
 from rich.table import Table
+from rich.text import Text
 
 from deployments.client import PrefectApi, Run, TaskState
 from symphony.errors import SymphonyError
@@ -54,9 +57,16 @@ def follow(console: Console, api: PrefectApi, run: Run) -> Run:
 
 
 def story(console: Console, api: PrefectApi, run: Run, key: str) -> None:
-    """Print the page that a run left under an artifact key."""
-    if text := api.artifact(run.id, key):
-        console.print(Markdown(text))
+    """Print the page that a run left under an artifact key, what is folded in it unfolded."""
+    for part in (api.artifact(run.id, key) or "").split("\n\n"):
+        # A terminal has nothing to fold, and Markdown shows no HTML there.
+        console.print(_unfolded(part) if part.startswith("<details>") else Markdown(part))
+
+
+def _unfolded(part: str) -> Text:
+    """A folded part of a page as it reads without its HTML, each of whose elements ends a line."""
+    lines = re.sub(r"</(summary|p|li|pre)>", "\n", part.replace("<li>", "  - "))
+    return Text(html.unescape(re.sub(r"<[^>]*>", "", lines)))
 
 
 def _progress(run: Run, tasks: list[TaskState], seconds: float) -> Table:

@@ -43,6 +43,7 @@ COMMANDS: tuple[Entry, ...] = (
     ),
     Entry("release", "cli.release", "Bring a commit live in an environment and follow it."),
     Entry("plan", "cli.plan", "Show what a commit would change in the infrastructure."),
+    Entry("plan-text", "cli.plan_text", "Print the whole text of a plan that was too long for the page of its run."),
     Entry("unlock", "cli.unlock", "Show who holds the lock of a Terragrunt unit, and free a dead one's."),
     Entry("toolchain", "cli.toolchain", "List, build, export and import the pinned tools."),
 )

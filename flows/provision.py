@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 from prefect import flow
@@ -21,11 +22,12 @@ from symphony.errors import SymphonyError
 from symphony.models import UnitResult
 from tasks import plan_report
 from tasks.approval import ApprovalHours, can_ask
-from tasks.artifacts import key_of, markdown, table
+from tasks.artifacts import in_run, key_of, markdown, table
 from tasks.change import open_change
 from tasks.live import Live, live_of
 from tasks.lock import locked_units
 from tasks.mocks import refuse_mocks
+from tasks.plan_text import keep_texts
 from tasks.saved_plan import Shelf, read_progress, remove_plans
 from tasks.state_file import state_file
 from tasks.state_move import StateMove, find_moves, move_state
@@ -138,7 +140,8 @@ def provision_change(  # noqa: PLR0913 - the choices of one run
             _follow(change, waiting)
             waiting = ()
         must_ask = change.target.protected and not approved_by.strip() and not plan_only
-        shelf = Shelf(change, _bucket(live, units, gone)) if must_ask and can_ask() and (units or gone.units) else None
+        beside = functools.cache(lambda: Shelf(change, _bucket(live, units, gone))) if units or gone.units else None
+        shelf = beside() if must_ask and can_ask() and beside else None
         if bucket and shelf:
             bucket.result()
         names = () if destroy else gone.names
@@ -152,7 +155,7 @@ def provision_change(  # noqa: PLR0913 - the choices of one run
             shelf=shelf,
             earlier=read_progress(shelf) if shelf else {},
             blocked={move.new: move.reason for move in waiting},
-            show=lambda so_far: _report(change, so_far, unaffected, names),
+            show=lambda so_far: _report(change, so_far, unaffected, names, beside),
         )
         for layer in layers(chosen):
             taken.take(layer)
@@ -164,7 +167,7 @@ def provision_change(  # noqa: PLR0913 - the choices of one run
         if shelf:
             remove_plans(shelf)
         results = (*taken.results.values(), *left)
-        _report(change, results, unaffected, names)
+        _report(change, results, unaffected, names, beside)
         if not plan_only:
             _raise_for(change, results)
         else:
@@ -185,7 +188,13 @@ def _bucket(live: Live, units: Sequence[Unit], gone: UnitRemoval) -> str:
     return state_file(live, units[0].path).bucket if units else state_file(gone.live or live, gone.units[0].path).bucket
 
 
-def _report(change: Change, results: Sequence[UnitResult], unaffected: int, gone: Sequence[str]) -> str:
+def _report(
+    change: Change,
+    results: Sequence[UnitResult],
+    unaffected: int,
+    gone: Sequence[str],
+    beside: Callable[[], Shelf] | None = None,
+) -> str:
     """Leave what became of the units with the run; the address of the page with their plans."""
     go_on = f"symphony release {change.commit[:12]} --env {change.environment}"
     summary = plan_report.summary(results, unaffected, gone, go_on)
@@ -194,8 +203,20 @@ def _report(change: Change, results: Sequence[UnitResult], unaffected: int, gone
     table(key_of("units", change.environment), title, plan_report.rows(results), summary)
     if not results:
         return ""
-    page = plan_report.page(title, results, unaffected, gone, go_on)
+    page = plan_report.page(title, results, unaffected, gone, go_on, _whole(results, beside))
     return markdown(key_of("plans", change.environment), page, title)
+
+
+def _whole(results: Sequence[UnitResult], beside: Callable[[], Shelf] | None) -> dict[str, str]:
+    """Where the plans are in whole that are too long for the page; what cannot be kept ends no run."""
+    cut = plan_report.cut(results)
+    if not (cut and beside and in_run()):
+        return {}
+    try:
+        return keep_texts(beside(), cut)
+    except SymphonyError as error:
+        get_run_logger().warning("The page has a plan in part, and its whole text is not kept: %s", error)
+        return {}
 
 
 def _raise_for(change: Change, results: Sequence[UnitResult]) -> None:

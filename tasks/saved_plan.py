@@ -21,8 +21,9 @@ from tasks.retry import TRANSIENT
 from tasks.terragrunt import plan_files, restore, shown_plan
 from tasks.units import Unit
 
-_PREFIX = "symphony-plans"
-_DAYS = 40
+PREFIX = "symphony-plans"
+"""What the keys of all that Symphony keeps of plans begin with."""
+DAYS = 40
 """What is older belongs to a run that can no longer be resumed: it waits a month at most."""
 
 
@@ -66,7 +67,7 @@ class Shelf:
     @property
     def place(self) -> str:
         """Prefix of the run's objects."""
-        return f"{_PREFIX}/{self.change.environment}/{self.change.run}/"
+        return f"{PREFIX}/{self.change.environment}/{self.change.run}/"
 
     @property
     def s3(self) -> Any:
@@ -84,13 +85,19 @@ class Shelf:
 
     def names(self) -> set[str]:
         """Names of the run's objects."""
-        return {key.removeprefix(self.place) for key, _ in self.objects(self.place)}
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.place)
+        return {one["Key"].removeprefix(self.place) for page in pages for one in page.get("Contents", ())}
 
-    def objects(self, prefix: str) -> Iterable[tuple[str, datetime]]:
-        """Keys below a prefix, and when each was written."""
-        for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
-            for one in page.get("Contents", ()):
-                yield one["Key"], one["LastModified"]
+    def sweep(self) -> None:
+        """Remove what nobody will come for, of any run of the environment."""
+        self.remove(f"{PREFIX}/{self.change.environment}/", datetime.now(UTC) - timedelta(days=DAYS))
+
+    def remove(self, prefix: str, before: datetime | None = None) -> None:
+        """Remove what is below a prefix (and older than a moment) with all its versions: a plan holds secrets."""
+        for page in self.s3.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix):
+            for one in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
+                if before is None or one["LastModified"] < before:
+                    self.s3.delete_object(Bucket=self.bucket, Key=one["Key"], VersionId=one["VersionId"])
 
 
 @task(name="save plans", task_run_name="save plans of {shelf.change.environment}", **TRANSIENT)
@@ -131,10 +138,7 @@ def save_plans(
             shelf.put(f"{unit.path}/plan.json", kept.model_dump_json().encode())
         progress = Progress(commit=shelf.change.commit, results=tuple(before))
         shelf.put("progress.json", progress.model_dump_json().encode())
-        old = datetime.now(UTC) - timedelta(days=_DAYS)
-        for key, written in shelf.objects(f"{_PREFIX}/{shelf.change.environment}/"):
-            if written < old:
-                shelf.s3.delete_object(Bucket=shelf.bucket, Key=key)
+        shelf.sweep()
     except (BotoCoreError, ClientError) as error:
         raise aws.told(error, f"keeping the plans in s3://{shelf.bucket}/{shelf.place}") from error
     return files
@@ -214,7 +218,6 @@ def remove_plans(shelf: Shelf, units: Iterable[Unit] | None = None) -> None:
     places = [shelf.place] if units is None else [f"{shelf.place}{unit.path}/" for unit in units]
     try:
         for place in places:
-            for key, _ in list(shelf.objects(place)):
-                shelf.s3.delete_object(Bucket=shelf.bucket, Key=key)
+            shelf.remove(place)
     except (BotoCoreError, ClientError) as error:
         raise aws.told(error, f"removing the plans in s3://{shelf.bucket}/{shelf.place}") from error

@@ -93,6 +93,21 @@ def test_json_tells_an_error_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert "provision/nowhere" in json.loads(capsys.readouterr().out)["error"]
 
 
+def test_what_the_page_folds_is_shown_unfolded(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inside = "<ul><li>add x[&lt;1&gt;]</li></ul><pre>+ x {&#10;  + y&#10;}</pre>"
+    fold = f"<details><summary>a: planned</summary>{inside}</details>"
+    monkeypatch.setattr(
+        Server, "artifact", lambda _, __, key: "[]" if key == "units-dev" else f"## Title\n\n{fold}\n\nEnd."
+    )
+    run(monkeypatch, Server(PLANNED))
+    said = capsys.readouterr().out
+    assert "a: planned\n  - add x[<1>]\n+ x {\n  + y\n}\n" in said
+    assert "Title" in said
+    assert "End." in said
+
+
 def test_people_see_the_page(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     run(monkeypatch, Server(PLANNED))
     assert "The page" in capsys.readouterr().out

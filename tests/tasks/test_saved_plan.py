@@ -4,6 +4,7 @@ import io
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ class Bucket:
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
         self.encrypted: set[str] = set()
+        self.versions: list[tuple[str, str]] = []
         self.written = datetime.now(UTC)
         self.fails = ""
 
@@ -35,6 +37,7 @@ class Bucket:
         if self.fails:
             raise ClientError({"Error": {"Code": self.fails, "Message": "no"}}, "PutObject")
         self.objects[given["Key"]] = given["Body"]
+        self.versions.append((given["Key"], f"v{len(self.versions)}"))
         if given["ServerSideEncryption"] == "AES256":
             self.encrypted.add(given["Key"])
 
@@ -42,15 +45,24 @@ class Bucket:
         return {"Body": io.BytesIO(self.objects[given["Key"]])}
 
     def delete_object(self, **given: Any) -> None:
-        del self.objects[given["Key"]]
+        self.versions.remove((given["Key"], given["VersionId"]))
+        self.objects.pop(given["Key"], None)
 
-    def get_paginator(self, name: str) -> Bucket:
-        assert name == "list_objects_v2"
-        return self
+    def get_paginator(self, name: str) -> Any:
+        return SimpleNamespace(paginate=self.list if name == "list_objects_v2" else self.list_versions)
 
-    def paginate(self, **given: Any) -> list[dict[str, Any]]:
+    def list(self, **given: Any) -> list[dict[str, Any]]:
         keys = sorted(key for key in self.objects if key.startswith(given["Prefix"]))
-        return [{"Contents": [{"Key": key, "LastModified": self.written}]} for key in keys] or [{}]
+        return [{"Contents": [{"Key": key}]} for key in keys] or [{}]
+
+    def list_versions(self, **given: Any) -> list[dict[str, Any]]:
+        found = [
+            {"Key": key, "VersionId": version, "LastModified": self.written}
+            for key, version in self.versions
+            if key.startswith(given["Prefix"])
+        ]
+        kinds = {kind: [one for one in found if (one["VersionId"] == "marker") == kind] for kind in (False, True)}
+        return [{"Versions": kinds[False], "DeleteMarkers": kinds[True]}, {}]
 
 
 @pytest.fixture
@@ -116,12 +128,16 @@ def test_nothing_is_left_of_a_run_that_ended(bucket: Bucket, tmp_path: Path) -> 
     save(tmp_path, shelf())
     remove_plans.fn(shelf(), [UNIT])
     assert set(bucket.objects) == {"symphony-plans/prod/run-1/progress.json"}
+    save(tmp_path, shelf())
+    bucket.versions.insert(0, ("symphony-plans/prod/run-1/progress.json", "marker"))
     remove_plans.fn(shelf())
-    assert bucket.objects == {}
+    # Neither in former versions, which a bucket of states keeps.
+    assert (bucket.objects, bucket.versions) == ({}, [])
 
 
 def test_plans_that_nobody_will_come_for_are_swept_away(bucket: Bucket, tmp_path: Path) -> None:
     bucket.objects["symphony-plans/prod/gone/x.tfplan"] = b""
+    bucket.versions.append(("symphony-plans/prod/gone/x.tfplan", "v0"))
     bucket.written = datetime.now(UTC) - timedelta(days=41)
     save(tmp_path, shelf(run="run-2"))
     assert "symphony-plans/prod/gone/x.tfplan" not in bucket.objects

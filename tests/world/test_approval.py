@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import signal
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pytest
 
 from deployments.client import Run
 from sandbox.aws.client import client
-from sandbox.prefect import worker_environment
-from sandbox.world import ACCOUNT, REGION, World
-from symphony.errors import ToolError
-from symphony.tool import run
-from tests.world.seat import Seat
+from sandbox.world import World
+from tests.world.operations import BUCKET, Operator, append
 
-_LIMIT_SECONDS = 300
-_BUCKET = f"symphony-state-{ACCOUNT}-{REGION}"
-_RUN_ID = "PREFECT__FLOW_RUN_ID"
 SLOW = """
 resource "terraform_data" "slow" {
   provisioner "local-exec" {
@@ -35,84 +24,21 @@ resource "terraform_data" "slow" {
 
 
 @dataclass
-class Production(Seat):
-    """The protected environment, as an operator sees it."""
+class Production(Operator):
+    """The protected environment."""
+
+    environment: str = "prod"
 
     def commit(self, text: str) -> str:
         """A commit on a branch of its own whose unit `access` has more in it than main's."""
-
-        def edit(copy: Path) -> None:
-            with (copy / "infra/modules/access/main.tf").open("a") as file:
-                file.write(f"\n{text}\n")
-
-        self.branch(edit)
-        return self.git("rev-parse", "HEAD")
+        return self.committed(lambda copy: append(copy / "infra/modules/access/main.tf", text))
 
     def begin(self, commit: str, **parameters: object) -> Run:
         """A run of the whole of prod, since it may never have been released."""
-        return self.api.start("provision", "prod", {"commit": commit, "everything": True, **parameters})
-
-    def until(self, run: Run, done: Callable[[Run], bool]) -> Run:
-        deadline = time.monotonic() + _LIMIT_SECONDS
-        while not done(run := self.api.run(run.id)):
-            assert time.monotonic() < deadline, f"{run.name} is still {run.state_name}"
-            assert not run.final, f"{run.name} ended as {run.state_name}: {run.message}"
-            time.sleep(0.25)
-        return run
-
-    def ended(self, run: Run) -> Run:
-        return self.until(run, lambda now: now.final)
-
-    def suspended(self, run: Run, but: str = "") -> str:
-        """The key of the question that the run waits with, another one than `but`."""
-
-        return self.question(self.until(run, lambda now: self.asks(now, but)))
-
-    def asks(self, run: Run, but: str) -> bool:
-        """Whether the run waits with another question than `but`."""
-        return run.state_name == "Suspended" and self.question(run) != but
-
-    def records(self, commit: str) -> list[dict[str, Any]]:
-        """What Git keeps of the releases of a commit to prod."""
-        self.git("fetch", "--quiet", "origin")
-        try:
-            listed = self.git("ls-tree", "-r", "--name-only", "origin/symphony/records", "--", "prod/").split()
-        except ToolError:
-            return []  # no release yet, of anything
-        return [
-            json.loads(self.git("show", f"origin/symphony/records:{path}")) for path in listed if commit[:12] in path
-        ]
-
-    @staticmethod
-    def question(run: Run) -> str:
-        return str((run.state or {})["state_details"]["pause_key"])
-
-    def answer(self, run: Run, **answer: str) -> None:
-        self.api.call("POST", f"/flow_runs/{run.id}/resume", {"run_input": answer})
-
-    def slots(self) -> dict[str, int]:
-        """Slots taken of every limit of prod, and of the deployment."""
-        limits = self.api.call("POST", "/v2/concurrency_limits/filter", {"limit": 200})
-        return {
-            one["name"]: one["active_slots"] for one in limits if one["active_slots"] and "deploy-" not in one["name"]
-        }
-
-    def kept(self, run: Run) -> list[str]:
-        listed = client(self.world, "s3").list_objects_v2(Bucket=_BUCKET, Prefix=f"symphony-plans/prod/{run.id}/")
-        return [one["Key"] for one in listed.get("Contents", ())]
-
-    def processes(self, run: Run) -> list[psutil.Process]:
-        """The run's own process, and all that it started."""
-        mine = run.id.replace("-", "")
-        every = psutil.process_iter(["environ"])
-        return [one for one in every if mine == str((one.info["environ"] or {}).get(_RUN_ID)).replace("-", "")]
+        return super().begin(commit, everything=True, **parameters)
 
     def groups(self) -> set[str]:
         return {one["GroupName"] for one in client(self.world, "iam").list_groups()["Groups"]}
-
-    def symphony(self, *arguments: str, ok: tuple[int, ...] = (0,)) -> str:
-        command = [sys.executable, "-c", "from cli.main import main; main()", *arguments]
-        return run(command, cwd=self.world.source, env=worker_environment(self.world), ok=ok, limit=120).stdout
 
 
 def group(name: str) -> str:
@@ -148,8 +74,8 @@ def test_a_run_that_waits_holds_nothing_and_applies_what_was_approved(production
     kept = production.kept(waiting)
     (plan,) = [key for key in kept if key.endswith(".tfplan")]
     s3 = client(production.world, "s3")
-    assert {s3.head_object(Bucket=_BUCKET, Key=key)["ServerSideEncryption"] for key in kept} == {"AES256"}
-    assert not s3.list_objects_v2(Bucket=_BUCKET, Prefix="prod/access/terraform.tfstate.tflock").get("Contents")
+    assert {s3.head_object(Bucket=BUCKET, Key=key)["ServerSideEncryption"] for key in kept} == {"AES256"}
+    assert not s3.list_objects_v2(Bucket=BUCKET, Prefix="prod/access/terraform.tfstate.tflock").get("Contents")
     question = production.api.call(
         "GET",
         f"/flow_runs/{waiting.id}/input/suspended-{production.question(production.api.run(waiting.id))}-description",
@@ -158,7 +84,7 @@ def test_a_run_that_waits_holds_nothing_and_applies_what_was_approved(production
     assert "/artifacts/artifact/" in str(question)
     assert "prod-approved" not in production.groups()
 
-    production.answer(waiting, approver="Ada", decision="approve", reason="It is Wednesday.")
+    production.answer_question(waiting, approver="Ada", decision="approve", reason="It is Wednesday.")
     ended = production.ended(waiting)
     assert ended.succeeded, ended.message
     assert "prod-approved" in production.groups()
@@ -177,7 +103,7 @@ def test_a_run_that_waits_holds_nothing_and_applies_what_was_approved(production
 def test_a_refusal_leaves_everything_as_it_was(production: Production) -> None:
     waiting = production.begin(production.commit(group("refused")))
     production.suspended(waiting)
-    production.answer(waiting, approver="Grace", decision="refuse", reason="Not on a Friday.")
+    production.answer_question(waiting, approver="Grace", decision="refuse", reason="Not on a Friday.")
     ended = production.ended(waiting)
     assert ended.state_type == "FAILED"
     assert "Grace refused the plan: Not on a Friday." in ended.message
@@ -208,7 +134,7 @@ def test_a_deploy_waits_for_what_changes_in_the_manifests_and_is_written_by_its_
         question = production.api.call("GET", f"/flow_runs/{waiting.id}/input/suspended-{key}-description")
         assert "hello" in str(question)
         assert "terminationGracePeriodSeconds: 21" in (production.api.artifact(waiting.id, "changes-prod") or "")
-        production.answer(waiting, approver="Ada", decision="approve", reason="It is Wednesday.")
+        production.answer_question(waiting, approver="Ada", decision="approve", reason="It is Wednesday.")
         ended = production.ended(waiting)
         assert ended.succeeded, ended.message
         approved = head()
@@ -216,7 +142,7 @@ def test_a_deploy_waits_for_what_changes_in_the_manifests_and_is_written_by_its_
 
         waiting = production.api.start("deploy", "prod", {"commit": grace(22), "applications": ["hello"]})
         production.suspended(waiting)
-        production.answer(waiting, approver="Grace", decision="refuse", reason="Not on a Friday.")
+        production.answer_question(waiting, approver="Grace", decision="refuse", reason="Not on a Friday.")
         ended = production.ended(waiting)
         assert ended.state_type == "FAILED"
         assert "Grace refused the deploy to prod: Not on a Friday." in ended.message
@@ -246,11 +172,11 @@ def test_a_plan_that_was_overtaken_is_asked_about_again(production: Production) 
     # The other run takes its turn while this one waits, so the state moves.
     overtaking = production.ended(production.begin(production.commit(group("early")), approved_by="the tests"))
     assert overtaking.succeeded, overtaking.message
-    production.answer(waiting, approver="Ada", decision="approve")
+    production.answer_question(waiting, approver="Ada", decision="approve")
     production.suspended(waiting, but=key)
     assert "prod-early" in production.groups()
     assert "prod-late" not in production.groups()
-    production.answer(waiting, approver="Ada", decision="approve")
+    production.answer_question(waiting, approver="Ada", decision="approve")
     ended = production.ended(waiting)
     assert ended.succeeded, ended.message
     assert "prod-late" in production.groups()
@@ -264,7 +190,7 @@ def test_a_release_waits_too_and_its_record_says_who_approved_what(production: P
     key = production.suspended(waiting)
     assert production.records(commit) == []
     while True:
-        production.answer(waiting, approver="Ada", decision="approve", reason="Asked for by the customer.")
+        production.answer_question(waiting, approver="Ada", decision="approve", reason="Asked for by the customer.")
         now = production.until(waiting, lambda now, but=key: now.final or production.asks(now, but))  # type: ignore[misc]
         if now.final:
             break
@@ -290,13 +216,11 @@ def test_a_run_killed_in_an_apply_is_told_of_unlocked_and_started_again(producti
 
     def applying(now: Run) -> bool:
         running = [task.name for task in production.api.tasks(now.id) if task.state_type == "RUNNING"]
-        return "apply access" in running and bool(s3.list_objects_v2(Bucket=_BUCKET, Prefix=lock).get("Contents"))
+        return "apply access" in running and bool(s3.list_objects_v2(Bucket=BUCKET, Prefix=lock).get("Contents"))
 
     production.until(killed, applying)
     assert "its run has not ended" in production.symphony("unlock", "access", "--env", "prod", "--yes")
-    for process in production.processes(killed):
-        process.send_signal(signal.SIGKILL)
-    production.until(killed, lambda now: now.state_type == "CRASHED")
+    production.kill(killed)
     quick.touch()
 
     blocked = production.ended(production.begin(commit, approved_by="the tests"))

@@ -14,9 +14,9 @@ locals {
           [
             {
               Effect    = "Allow"
-              Action    = ["s3:ListBucket"]
+              Action    = access == "read" ? ["s3:ListBucket"] : ["s3:ListBucket", "s3:ListBucketVersions"]
               Resource  = [local.arn]
-              Condition = { StringLike = { "s3:prefix" = ["${prefix}/*"] } }
+              Condition = { StringLike = { "s3:prefix" = ["${prefix}/*", "symphony-plans/${prefix}/*"] } }
             },
             {
               Effect   = "Allow"
@@ -27,6 +27,12 @@ locals {
               Effect   = "Allow"
               Action   = actions
               Resource = ["${local.arn}/${prefix}/*"]
+            },
+            {
+              # Plans that wait go with all their versions, since they hold secrets; their texts hold none.
+              Effect   = "Allow"
+              Action   = access == "read" ? actions : concat(actions, ["s3:DeleteObjectVersion"])
+              Resource = ["${local.arn}/symphony-plans/${prefix}/${access == "read" ? "texts/" : ""}*"]
             },
           ],
           var.kms_key_arn == null ? [] : [
