@@ -38,7 +38,7 @@ def unlock(
         for held in found:
             console.print(f"[bold]{held.unit}[/]")
             for line in held.lines():
-                console.print(f"  {line}", highlight=False)
+                console.print(f"  {line}", highlight=False, soft_wrap=True)
             if held.alive:
                 console.print("  Left alone: its run has not ended.")
             elif yes or typer.confirm("  Free it?"):

@@ -14,12 +14,13 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from symphony.config import Environment
-from symphony.errors import SymphonyError, ToolError
+from symphony.errors import SymphonyError, ToolError, TransientError
 from symphony.models import Fact
 from tasks import aws
 from tasks.diagnosis import complaint
 from tasks.live import Live
 
+_LOCK = ".tflock"
 _MISSING = {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}
 _TAKEN = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 
@@ -77,7 +78,7 @@ def read_lock(target: Environment, state: StateFile) -> StateLock | None:
         SymphonyError: S3 refused.
     """
     try:
-        answer = aws.client(target, "s3").get_object(Bucket=state.bucket, Key=f"{state.key}.tflock")
+        answer = aws.client(target, "s3").get_object(Bucket=state.bucket, Key=f"{state.key}{_LOCK}")
         found: dict[str, Any] = json.loads(answer["Body"].read())
     except (BotoCoreError, ClientError) as error:
         if is_missing(error):
@@ -89,6 +90,28 @@ def read_lock(target: Environment, state: StateFile) -> StateLock | None:
         created=str(found.get("Created", "an unknown time")),
         operation=str(found.get("Operation", "an unknown operation")),
     )
+
+
+def locked_states(target: Environment, bucket: str, prefix: str) -> list[StateFile]:
+    """The states below a prefix that have a lock file beside them.
+
+    Args:
+        target: The environment.
+        bucket: The bucket of the states.
+        prefix: What their keys begin with.
+
+    Raises:
+        TransientError: S3 was throttling or out of reach.
+        SymphonyError: S3 refused.
+    """
+    try:
+        pages = aws.client(target, "s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        keys = [one["Key"] for page in pages for one in page.get("Contents", ())]
+    except (BotoCoreError, ClientError) as error:
+        if is_missing(error):
+            return []
+        raise aws.told(error, f"listing s3://{bucket}/{prefix}") from error
+    return [StateFile(bucket=bucket, key=key.removesuffix(_LOCK)) for key in keys if key.endswith(_LOCK)]
 
 
 def is_missing(error: Exception) -> bool:
@@ -106,10 +129,10 @@ def held_state(target: Environment, state: StateFile, doing: str) -> Iterator[No
         doing: What for, as the lock file tells it.
 
     Raises:
-        SymphonyError: Somebody else holds it, or S3 refused.
-        TransientError: S3 was throttling or out of reach.
+        TransientError: Somebody else holds it, or S3 was throttling or out of reach.
+        SymphonyError: S3 refused.
     """
-    s3, key = aws.client(target, "s3"), f"{state.key}.tflock"
+    s3, key = aws.client(target, "s3"), f"{state.key}{_LOCK}"
     mine = {
         "ID": str(uuid.uuid4()),
         "Operation": doing,
@@ -124,9 +147,9 @@ def held_state(target: Environment, state: StateFile, doing: str) -> Iterator[No
     except (BotoCoreError, ClientError) as error:
         if aws.code_of(error) not in _TAKEN:
             raise aws.told(error, f"locking s3://{state.bucket}/{state.key}") from error
-        raise SymphonyError(
-            f"The state s3://{state.bucket}/{state.key} is held by {read_lock(target, state) or 'somebody'}; start the "
-            f"run again when that has ended, or `symphony unlock` if its process is dead."
+        raise TransientError(
+            f"The state s3://{state.bucket}/{state.key} is held by {read_lock(target, state) or 'somebody'}. Start the "
+            f"run again when that has ended; if its process is dead, `symphony unlock` shows the lock and frees it."
         ) from error
     try:
         yield
@@ -150,6 +173,6 @@ def remove_lock(target: Environment, state: StateFile, lock: StateLock) -> None:
     if now != lock:
         raise SymphonyError(f"The lock has changed meanwhile: {now or 'nobody holds it'}. Look again.")
     try:
-        aws.client(target, "s3").delete_object(Bucket=state.bucket, Key=f"{state.key}.tflock")
+        aws.client(target, "s3").delete_object(Bucket=state.bucket, Key=f"{state.key}{_LOCK}")
     except (BotoCoreError, ClientError) as error:
         raise aws.told(error, f"removing the lock of s3://{state.bucket}/{state.key}") from error

@@ -96,8 +96,8 @@ def move_state(target: Environment, move: StateMove) -> None:
         move: What goes where.
 
     Raises:
-        TransientError: S3 was throttling or out of reach.
-        SymphonyError: Somebody holds one of the two, the new place has another state, or S3 refused.
+        TransientError: Somebody holds one of the two, or S3 was throttling or out of reach.
+        SymphonyError: The new place has another state, or S3 refused.
     """
     doing = f"moving the state s3://{move.source.bucket}/{move.source.key}"
     s3 = aws.client(target, "s3")

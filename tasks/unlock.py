@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from prefect.client.orchestration import get_client
 
 from symphony.change import Change
+from symphony.config import Environment
 from symphony.errors import BadInputError, SymphonyError
 from symphony.limits import unit_limit
 from tasks.holder import Holder, free, holder_of
-from tasks.live import Live, live_of
-from tasks.state_file import StateFile, StateLock, read_lock, remove_lock, state_file
+from tasks.live import live_of
+from tasks.state_file import StateFile, StateLock, locked_states, read_lock, remove_lock, state_file
 from tasks.units import find_units
 
 _SIDE_BY_SIDE = 4
@@ -48,7 +50,7 @@ class HeldUnit:
 
 
 def held_units(change: Change, unit: str = "") -> tuple[HeldUnit, ...]:
-    """The units of an environment that are locked.
+    """The units of an environment that are locked, also those that are no longer in the tree.
 
     Args:
         change: Any commit with the environment's units.
@@ -60,12 +62,34 @@ def held_units(change: Change, unit: str = "") -> tuple[HeldUnit, ...]:
     """
     live = live_of(change)
     paths = [found.path for found in find_units(live)]
-    if unit and unit not in paths:
-        raise BadInputError(f"{live.prefix} has no unit {unit!r}; there are: {', '.join(paths)}.")
-    chosen: Sequence[str] = [unit] if unit else paths
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
-        found = pool.map(lambda path: _look(change, live, path), chosen)
+        asked = [unit] if unit in paths else paths
+        places = dict(zip(asked, pool.map(lambda path: state_file(live, path), asked), strict=True))
+        if unit not in paths:
+            places |= _left_behind(change.target, places)
+        if unit and unit not in places:
+            raise BadInputError(f"{live.prefix} has no unit {unit!r}; there are: {', '.join(paths)}.")
+        chosen = [unit] if unit else [*places]
+        found = pool.map(lambda path: _look(change, path, places[path]), chosen)
         return tuple(held for held in found if held.holder or held.lock)
+
+
+def _left_behind(target: Environment, places: Mapping[str, StateFile]) -> dict[str, StateFile]:
+    """States that are locked though no unit of the tree has them, such as one that was being moved, by unit.
+
+    Which unit had it is read from the key, where the keys of the others are made of their paths.
+    """
+    shapes = {
+        (state.bucket, *made.groups())
+        for path, state in places.items()
+        if (made := re.fullmatch(rf"((?:.*/)?){re.escape(path)}(/.*)", state.key))
+    }
+    found: dict[str, StateFile] = {}
+    for bucket, before, after in sorted(shapes):
+        for state in locked_states(target, bucket, before):
+            if state not in places.values() and state.key.endswith(after):
+                found[state.key.removeprefix(before).removesuffix(after)] = state
+    return found
 
 
 def unlock(change: Change, held: HeldUnit) -> None:
@@ -90,8 +114,7 @@ def unlock(change: Change, held: HeldUnit) -> None:
             free(client, held.holder.lock)
 
 
-def _look(change: Change, live: Live, path: str) -> HeldUnit:
-    state = state_file(live, path)
+def _look(change: Change, path: str, state: StateFile) -> HeldUnit:
     with get_client(sync_client=True) as client:
         holder = holder_of(client, unit_limit(change.environment, path))
     return HeldUnit(path, state, holder, read_lock(change.target, state))

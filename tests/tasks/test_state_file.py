@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from symphony.errors import SymphonyError, TransientError
 from tasks import state_file
-from tasks.state_file import StateFile, read_lock, remove_lock
+from tasks.state_file import StateFile, locked_states, read_lock, remove_lock
 
 FILE = StateFile(bucket="b", key="dev/network/terraform.tfstate")
 TARGET: Any = None
@@ -29,6 +29,15 @@ class Bucket:
     def delete_object(self, *, Bucket: str, Key: str) -> None:  # noqa: N803 - boto3's names
         assert Bucket == "b"
         del self.objects[Key]
+
+    def get_paginator(self, name: str) -> Bucket:
+        assert name == "list_objects_v2"
+        return self
+
+    def paginate(self, *, Bucket: str, Prefix: str) -> list[dict[str, Any]]:  # noqa: N803 - boto3's names
+        if self.fails or Bucket != "b":
+            raise ClientError({"Error": {"Code": self.fails or "NoSuchBucket", "Message": "no"}}, "ListObjectsV2")
+        return [{}, {"Contents": [{"Key": key} for key in sorted(self.objects) if key.startswith(Prefix)]}]
 
 
 @pytest.fixture
@@ -72,3 +81,13 @@ def test_a_bucket_that_cannot_be_read_is_no_lock_that_is_free(bucket: Bucket) ->
     bucket.fails = "Throttling"
     with pytest.raises(TransientError):
         read_lock(TARGET, FILE)
+
+
+def test_states_that_are_locked_are_listed_also_in_a_bucket_that_is_not_there(bucket: Bucket) -> None:
+    locked(bucket, "1")
+    bucket.objects |= {FILE.key: b"", "prod/network/terraform.tfstate.tflock": b""}
+    assert locked_states(TARGET, "b", "dev/") == [FILE]
+    assert locked_states(TARGET, "nowhere", "dev/") == []
+    bucket.fails = "AccessDenied"
+    with pytest.raises(SymphonyError, match="AWS refused listing s3://b/dev/"):
+        locked_states(TARGET, "b", "dev/")
