@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,14 +50,25 @@ class Platform:
         configuration = load(self.tree / "symphony.yaml")
         return Change(configuration, self.environment, "c" * 40, None, self.tree, self.tree, "", changed)
 
-    def provision(self, *changed: str, **options: Any) -> UnitResult:
+    def results(self, *changed: str, **options: Any) -> dict[str, UnitResult]:
         @flow(name="provision", task_runner=ThreadPoolTaskRunner(max_workers=8))  # type: ignore[arg-type]
         def body() -> tuple[UnitResult, ...]:
-            return provision_change(self.change(*(changed or ("infra/addons/edge.yaml",))), **options)
+            return provision_change(self.change(*changed), **options)
 
-        (result,) = body()
-        assert result.unit == LABEL
-        return result
+        return {result.unit: result for result in body()}
+
+    def provision(self, *changed: str, **options: Any) -> UnitResult:
+        """What became of the addon, where nothing else is touched."""
+        results = self.results(*(changed or ("infra/addons/edge.yaml",)), **options)
+        assert list(results) == [LABEL]
+        return results[LABEL]
+
+    def configure(self, edit: Callable[[Any], None]) -> None:
+        """Change the environment's part of symphony.yaml."""
+        yaml = YAML(typ="safe")
+        configuration = yaml.load(self.tree / "symphony.yaml")
+        edit(configuration["environments"][self.environment])
+        yaml.dump(configuration, self.tree / "symphony.yaml")
 
     def values(self, **values: object) -> None:
         file = self.tree / "infra" / "addons" / "edge.yaml"
@@ -90,19 +101,15 @@ def platform(world: World, prefect: None, tmp_path: Path) -> Iterator[Platform]:
     made = Platform(tmp_path / "tree", f"t{secrets.token_hex(4)}", pause.reference(pause_binary(Layout(world))), world)
     lay_out(made.tree, made.environment, world)
     shutil.copytree(CHART, made.tree / "charts" / "edge")
-    yaml = YAML(typ="safe")
-    configuration = yaml.load(made.tree / "symphony.yaml")
-    configuration["environments"][made.environment]["addons"] = {
-        "edge": {
-            "chart": "charts/edge",
-            "namespace": made.environment,
-            "files": ["infra/addons/edge.yaml"],
-            "values": {"zone": "{network.zone}"},
-            "after": "network",
-            "timeout": 20,
-        }
+    edge = {
+        "chart": "charts/edge",
+        "namespace": made.environment,
+        "files": ["infra/addons/edge.yaml"],
+        "values": {"zone": "{network.zone}"},
+        "after": "network",
+        "timeout": 20,
     }
-    yaml.dump(configuration, made.tree / "symphony.yaml")
+    made.configure(lambda environment: environment.update(addons={"edge": edge}))
     made.values()
     with pytest.MonkeyPatch.context() as patch:
         for name, value in worker_environment(world).items():
@@ -179,3 +186,23 @@ def test_a_killed_upgrade_is_put_back_by_the_next_run(platform: Platform) -> Non
     assert platform.revisions[-1] == "deployed"
     assert platform.deployment["spec"]["template"]["spec"]["containers"][0]["image"] == platform.image
     assert platform.provision().state == "unchanged"
+
+
+def test_a_role_is_let_into_the_cluster_beside_those_that_are_there(platform: Platform) -> None:
+    core = client.CoreV1Api(config.new_client_from_config(str(platform.world.kubeconfig)))  # type: ignore[no-untyped-call]
+    nodes = "- rolearn: arn:aws:iam::123456789012:role/nodes\n  username: nodes\n"
+    core.create_namespaced_config_map("kube-system", {"metadata": {"name": "aws-auth"}, "data": {"mapRoles": nodes}})  # type: ignore[arg-type]
+    role = "arn:aws:iam::123456789012:role/workers"
+    publish_outputs.fn(platform.tree, platform.environment, {"network": {"zone": "a", "role": role}})
+    entry = {"role": "{network.role}", "username": "workers", "groups": ["deployers"]}
+    platform.configure(lambda environment: environment["kubernetes"].update(access=[entry]))
+    try:
+        first, again = (platform.results("symphony.yaml") for _ in range(2))
+        assert {unit: result.state for unit, result in first.items()} == {"aws-auth": "applied", LABEL: "applied"}
+        assert {unit: result.state for unit, result in again.items()} == {"aws-auth": "unchanged", LABEL: "unchanged"}
+        found = core.read_namespaced_config_map("aws-auth", "kube-system").data["mapRoles"]
+    finally:
+        core.delete_namespaced_config_map("aws-auth", "kube-system")
+    entries = {entry["rolearn"]: entry for entry in YAML(typ="safe").load(found)}
+    assert entries.keys() == {"arn:aws:iam::123456789012:role/nodes", role}
+    assert (entries[role]["username"], entries[role]["groups"]) == ("workers", ["deployers"])
