@@ -42,6 +42,12 @@ COMMANDS: tuple[Entry, ...] = (
         "worker", "cli.worker", "Serve runs on this machine: a Prefect worker, and a launcher that saves their start."
     ),
     Entry("release", "cli.release", "Bring a commit live in an environment and follow it."),
+    Entry("promote", "cli.promote", "Move what is good in one environment to the next, nothing rebuilt."),
+    Entry("rollback", "cli.promote", "Go back to the last good release, and hold it there."),
+    Entry("history", "cli.history", "List releases, promotions and rollbacks, or the four DORA figures."),
+    Entry("show", "cli.history", "Show the record of one release."),
+    Entry("hold", "cli.hold", "Keep applications where they are; without names, show what is held."),
+    Entry("lift", "cli.hold", "Take the holds off applications."),
     Entry("plan", "cli.plan", "Show what a commit would change in the infrastructure."),
     Entry("plan-text", "cli.plan_text", "Print the whole text of a plan that was too long for the page of its run."),
     Entry("unlock", "cli.unlock", "Show who holds the lock of a Terragrunt unit, and free a dead one's."),

@@ -17,17 +17,19 @@ from flows.names import run_name
 from flows.supply_chain import admit, attached
 from symphony.change import Change
 from symphony.config import Name, branch_of
-from symphony.errors import DeployError, SupersededError, SymphonyError
-from symphony.models import Commit, Deployed, Digest, Image
+from symphony.errors import DeployError, HeldError, SupersededError, SymphonyError
+from symphony.models import Commit, Deployed, Desired, Digest, Image
 from tasks.affected import affected_applications
 from tasks.approval import ApprovalHours, Consent
 from tasks.change import open_change
-from tasks.desired import image_by_digest, laid_out, superseding
-from tasks.desired_commit import before_commit, put_back, write_desired, written_by
+from tasks.desired import image_by_digest, laid_out
+from tasks.desired_commit import before_commit, bring_trees, put_back, write_desired, written_by
 from tasks.git import head
 from tasks.helm import render
+from tasks.holds import held_sentence
 from tasks.lock import locked
 from tasks.manifest_diff import show_changes
+from tasks.moving import may_not_move
 from tasks.proposal import wait_for_merge
 from tasks.rollout import Outcome, RolloutError, reach_argocd, refresh_applications, wait_until_live
 from tasks.rollout_report import failure, not_put_back_sentence, put_back_sentence, report_deploy, report_failure
@@ -51,7 +53,7 @@ def deploy(  # noqa: PLR0913 - the fields of the run form
         commit: Branch, tag or commit id whose charts and values count.
         applications: Applications to deploy; by default those that changed since the environment's last release.
         images: Digests by application; by default the commit's own images, built where ECR has none.
-        force: Deploy also where the environment has a newer commit already.
+        force: Deploy also where the environment has a newer commit already, and what is held.
         approved_by: Who approves the deploy to a protected environment beforehand; without it the run waits for a
             person's answer to what changes in the manifests.
         approval_hours: How long it waits for an answer.
@@ -65,9 +67,12 @@ def deploy(  # noqa: PLR0913 - the fields of the run form
                 deployed = deploy_images(change, given or built, force=force, consent=consent)
         except SupersededError as error:
             return Completed(name="Superseded", message=str(error))
+        except HeldError as error:
+            return Completed(name="Held", message=str(error))
         if deployed is None:
             return Completed(message=f"Nothing that {environment} has differs from {change.commit[:12]}.")
-        return Completed(message=f"{change.commit[:12]} is live in {environment} after {deployed.seconds:.1f} s.")
+        left = f" {held_sentence(environment, deployed.held)}" if deployed.held else ""
+        return Completed(message=f"{change.commit[:12]} is live in {environment} after {deployed.seconds:.1f} s.{left}")
 
 
 def deploy_images(
@@ -80,13 +85,13 @@ def deploy_images(
 ) -> Deployed | None:
     """Write images into the desired state as one commit and wait until Argo CD has them live.
 
-    Applications that do not come up are put back to what they were; those that do stay.
+    Applications that do not come up are put back to what they were; those that do stay. One that is held is left alone.
 
     Args:
         change: The commit being released.
         images: One image an application.
         removed: Applications to take out of the environment.
-        force: Deploy also where a newer commit is there.
+        force: Deploy also where a newer commit is there, and what is held.
         consent: The approval that a protected environment needs; asked for as the run goes by default.
 
     Returns:
@@ -95,18 +100,53 @@ def deploy_images(
     Raises:
         BadInputError: An image is not let in, or a chart does not render; nothing has been changed.
         SupersededError: The environment has newer commits of all these applications.
+        HeldError: All of them are held.
         DeployError: It was refused, or an application did not come up; the sentence says why and what was put back.
     """
     if not images and not removed:
         return None
     admit(change, images)
     with locked(change.environment, [*(image.application for image in images), *removed]):
-        newer = {} if force else superseding(change, [image.application for image in images])
-        moving = [image for image in images if image.application not in newer]
-        if newer and not moving and not removed:
-            raise _superseded(change, newer)
+        names = [image.application for image in images]
+        newer, left = ({}, {}) if force else may_not_move(change, dict.fromkeys(names, change.commit), removed)
+        moving = [image for image in images if image.application not in {**newer, **left}]
         reach_argocd(change)
-        return _roll_out(change, moving, removed, tuple(newer), consent or Consent())
+        gone = [name for name in removed if name not in left]
+        deployed = _roll_out(change, moving, gone, consent or Consent())
+        return deployed.model_copy(update={"superseded": tuple(newer), "held": left})
+
+
+def deploy_trees(  # noqa: PLR0913 - what the commit has and says, and who let it pass
+    change: Change,
+    entries: Sequence[Desired],
+    origin: Commit,
+    subject: str,
+    removed: Sequence[str] = (),
+    *,
+    approver: str = "",
+) -> Deployed:
+    """Bring applications as another commit of a desired state has them, and wait until Argo CD has them live.
+
+    The locks of the applications are held by the caller; whether they may move, it has asked.
+
+    Args:
+        change: Where to.
+        entries: What the environment's branch shall say about each application.
+        origin: The commit that has their charts.
+        subject: What the commit's message says is done.
+        removed: Applications to take out of the environment.
+        approver: Who approved it; empty where nobody had to.
+
+    Returns:
+        What was deployed.
+
+    Raises:
+        DeployError: An application did not come up; the sentence says why and what was put back.
+    """
+    reach_argocd(change)
+    started = time.monotonic()
+    written = bring_trees(change, entries, origin, subject, removed, approver)
+    return _come_up(change, written, entries, removed, started, Consent().hours)
 
 
 def undo(change: Change, applications: Collection[str]) -> str:
@@ -137,9 +177,7 @@ def undo(change: Change, applications: Collection[str]) -> str:
         return put_back_sentence(before)
 
 
-def _roll_out(
-    change: Change, images: Sequence[Image], removed: Sequence[str], superseded: tuple[str, ...], consent: Consent
-) -> Deployed:
+def _roll_out(change: Change, images: Sequence[Image], removed: Sequence[str], consent: Consent) -> Deployed:
     with laid_out(change, images) as (entries, root):
         namespace = change.target.kubernetes.namespace
         charts = {name: one.chart for name, one in change.configuration.applications.items()}
@@ -154,10 +192,19 @@ def _roll_out(
             approver = consent.obtain(change, shown.changed, shown.page)
         started = time.monotonic()
         written = write_desired(change, entries, root, removed, approver)
+    try:
+        return _come_up(change, written, entries, removed, started, consent.hours)
+    finally:
+        changes.wait()  # a page that could not be made is a failed task of its own
+
+
+def _come_up(  # noqa: PLR0913, PLR0917 - what was written, and since when
+    change: Change, written: Commit, entries: Sequence[Desired], removed: Sequence[str], started: float, hours: float
+) -> Deployed:
+    """Wait until a commit of the desired state is live, and put back what does not come up."""
     names = [entry.application for entry in entries]
-    commit = _merged(change, written, [*names, *removed], consent.hours)
+    commit = _merged(change, written, [*names, *removed], hours)
     outcome = _wait(change, commit, names, removed)
-    changes.wait()  # a page that could not be made is a failed task of its own
     if outcome.live:
         report_deploy(change, commit, entries, outcome.live)
     if outcome.failed:
@@ -169,7 +216,6 @@ def _roll_out(
         revision=next((one.revision for one in outcome.live if one.revision), commit),
         applications=(*names, *removed),
         seconds=round(time.monotonic() - started, 3),
-        superseded=superseded,
     )
 
 
@@ -195,12 +241,3 @@ def _undone(change: Change, outcome: Outcome) -> str:
         return str(error)
     except SymphonyError as error:
         return f"PUTTING BACK FAILED, and {change.environment} needs a person now: {error}"
-
-
-def _superseded(change: Change, newer: dict[str, Commit]) -> SupersededError:
-    told = ", ".join(f"{name} at {commit[:12]}" for name, commit in sorted(newer.items()))
-    return SupersededError(
-        f"{change.commit[:12]} was superseded: {change.environment} has newer commits already ({told}); "
-        "nothing has been changed. To go back, use a rollback, or deploy with force.",
-        next(iter(newer.values())),
-    )

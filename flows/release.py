@@ -6,26 +6,25 @@ import contextlib
 from typing import Any
 
 from prefect import flow, get_run_logger
-from prefect.exceptions import Pause
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.build import build_images
-from flows.deploy import deploy_images, undo
+from flows.deploy import deploy_images
 from flows.names import run_name
 from flows.provision import ProvisionError, provision_change
-from flows.smoke import smoke_applications
+from flows.stages import ask_urls, recorded
 from flows.supply_chain import attached
 from symphony.change import Change
 from symphony.config import Name
-from symphony.errors import SmokeError, SupersededError, SymphonyError
-from symphony.models import ReleaseRecord
+from symphony.errors import HeldError, SupersededError
+from symphony.record import ReleaseRecord
 from tasks.affected import affected_applications, fed_anew
 from tasks.approval import ApprovalHours, Consent
 from tasks.change import open_change, superseded_by
 from tasks.desired import removed_applications
+from tasks.holds import held, held_sentence
 from tasks.lock import locked
-from tasks.records import write_record
 from tasks.removal import show_removed
 from tasks.story import Story
 
@@ -50,9 +49,12 @@ def release(environment: Name, commit: str = "main", approved_by: str = "", appr
             record = release_change(change, approved_by=approved_by, approval_hours=approval_hours)
         except SupersededError as error:
             return Completed(name="Superseded", message=str(error))
+        except HeldError as error:
+            return Completed(name="Held", message=str(error))
         if record is None:
             return Completed(message=f"Nothing that {environment} has differs from {change.commit[:12]}.")
-        return Completed(message=f"{change.commit[:12]} is live in {environment} after {record.seconds:.1f} s.")
+        left = f" {held_sentence(environment, record.left)}" if record.left else ""
+        return Completed(message=f"{change.commit[:12]} is live in {environment} after {record.seconds:.1f} s.{left}")
 
 
 def release_change(change: Change, *, approved_by: str = "", approval_hours: float = 24) -> ReleaseRecord | None:
@@ -68,18 +70,25 @@ def release_change(change: Change, *, approved_by: str = "", approval_hours: flo
 
     Raises:
         SupersededError: The environment got a newer commit meanwhile.
+        HeldError: All that would move is held where it is.
         SymphonyError: A stage failed; what it had changed in the cluster is undone, and the record says why.
     """
     story = Story(change, Consent(approved_by, approval_hours))
-    applications = affected_applications(change)
-    story.removed = removed_applications(change)
+    affected, removed = affected_applications(change), removed_applications(change)
+    story.left = held(change, [*affected, *removed])
+    applications = [name for name in affected if name not in story.left]
+    story.removed = tuple(name for name in removed if name not in story.left)
     if story.removed:
         show_removed(change, story.removed)
-    try:
+    with recorded(story):
         with story.stage("provision"):
             _provision(story, approved_by, approval_hours)
-            applications = tuple(sorted({*applications, *fed_anew(change)}))
+            fed = fed_anew(change)
+            story.left |= held(change, fed)
+            applications = sorted({*applications, *fed} - story.left.keys())
         if not (story.units or applications or story.removed):
+            if story.left:
+                raise HeldError(held_sentence(change.environment, story.left))
             get_run_logger().info("Nothing affected since %s: no unit, no application.", (change.base or "")[:12])
             return None
         with contextlib.ExitStack() as beside:
@@ -89,25 +98,9 @@ def release_change(change: Change, *, approved_by: str = "", approval_hours: flo
             beside.enter_context(locked(change.environment, [*applications, *story.removed]))
             with story.stage("deploy"):
                 story.deployed = deploy_images(change, story.images, story.removed, consent=story.consent)
-            with story.stage("smoke"):
-                _smoke(story)
-    except Pause:
-        # Suspended until a person has decided: resumed, the run begins at its top, and tells its story then.
-        raise
-    except BaseException as error:  # also a cancelled run's: whatever ended it, the record says so
-        story.failed(error)
-        # A record that cannot be written is a failed task of its own; it must not hide why the release failed.
-        with contextlib.suppress(SymphonyError):
-            _keep(story)
-        raise
-    _keep(story)
+                story.left |= story.deployed.held if story.deployed else {}
+            ask_urls(story)
     return story.record()
-
-
-def _keep(story: Story) -> None:
-    """Leave the story with the run, and in Git."""
-    story.tell()
-    write_record(story.change.mirror, story.record())
 
 
 def _provision(story: Story, approved_by: str, approval_hours: float) -> None:
@@ -117,14 +110,3 @@ def _provision(story: Story, approved_by: str, approval_hours: float) -> None:
     except ProvisionError as error:
         story.units = error.results
         raise
-
-
-def _smoke(story: Story) -> None:
-    """Ask every URL; where one fails, the applications of this release go back to what they were."""
-    moved = story.deployed.applications if story.deployed else ()
-    images = [image for image in story.images if image.application in moved]
-    try:
-        story.probes = smoke_applications(story.change, images)
-    except SmokeError as error:
-        put_back = undo(story.change, [image.application for image in images])
-        raise SmokeError(f"{error} {put_back}") from error

@@ -155,6 +155,17 @@ class Ingress(Model):
     timeout: Seconds = Field(default=60, description="Seconds the smoke test waits for good answers.")
 
 
+class Promotion(Model):
+    """What a tree must have done in the environment before, until it may be promoted to this one."""
+
+    soak: float = Field(
+        default=0,
+        ge=0,
+        le=30 * 24 * 3600,
+        description="Seconds that it must have been live there after its smoke tests.",
+    )
+
+
 class Environment(Model):
     """One place that applications are released to."""
 
@@ -169,6 +180,7 @@ class Environment(Model):
     kubernetes: Kubernetes
     argocd: ArgoCD
     ingress: Ingress = Ingress()
+    promotion: Promotion = Promotion()
     supply_chain: SupplyChain = Field(
         default=SupplyChain(), description="SBOM, signature and scan of images; nothing is asked by default."
     )

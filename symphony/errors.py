@@ -33,6 +33,10 @@ class SupersededError(SymphonyError):
         super().__init__(message)
 
 
+class HeldError(SymphonyError):
+    """All applications that would move are held where they are; nothing has been changed."""
+
+
 class DeployError(SymphonyError):
     """An application did not become healthy; the sentence says which, why, and what was put back."""
 

@@ -186,6 +186,7 @@ class Deployed(Fact):
         applications: Applications that this deploy moved.
         seconds: From the commit to Healthy.
         superseded: Applications left alone, since a newer commit of them is there already.
+        held: Applications left alone, since they are held where they are, and why.
     """
 
     environment: str
@@ -194,6 +195,7 @@ class Deployed(Fact):
     applications: tuple[str, ...]
     seconds: float
     superseded: tuple[str, ...] = ()
+    held: dict[str, str] = Field(default_factory=dict)
 
 
 class Probe(Fact):
@@ -210,25 +212,3 @@ class Probe(Fact):
     def passed(self) -> bool:
         """Whether the answer was as expected."""
         return not self.problem
-
-
-class ReleaseRecord(Fact):
-    """What Git keeps of a release, schema versioned."""
-
-    schema_version: Literal[1] = 1
-    environment: str
-    commit: Commit
-    base: str = Field(default="", description="Commit of the last release that succeeded; empty for the first.")
-    state: Literal["succeeded", "failed", "superseded"]
-    reason: str = ""
-    run: str = Field(description="Prefect flow run id.")
-    started: str = Field(description="UTC, ISO 8601.")
-    seconds: float
-    stages: dict[str, float] = Field(default_factory=dict, description="Seconds of each stage that was entered.")
-    approved_by: str = ""
-    approvals: tuple[Approval, ...] = Field(default=(), description="What people decided about plans and deploys.")
-    removed: tuple[str, ...] = ()
-    units: tuple[UnitResult, ...] = ()
-    images: tuple[Image, ...] = ()
-    deployed: Deployed | None = None
-    probes: tuple[Probe, ...] = ()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import uuid
+from dataclasses import replace
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -9,9 +12,11 @@ from ruamel.yaml import YAML
 from symphony.change import Change
 from symphony.config import Configuration, load
 from symphony.errors import BadInputError, ToolError
+from symphony.models import Commit
 from tasks.desired import read_desired
-from tasks.git import git, work_home
+from tasks.git import changed, git, is_ancestor, work_home
 from tasks.outputs import filled
+from tasks.records import newest
 
 
 def affected_applications(change: Change) -> tuple[str, ...]:
@@ -25,8 +30,14 @@ def affected_applications(change: Change) -> tuple[str, ...]:
     Returns:
         Names, sorted.
     """
-    before = _configuration_at_base(change)
-    return tuple(sorted(name for name in change.configuration.applications if _affected(change, before, name)))
+    behind = _behind(change)
+    return tuple(
+        sorted(
+            name
+            for name in change.configuration.applications
+            if _affected(change, name) or (name in behind and _affected(behind[name], name))
+        )
+    )
 
 
 def fed_anew(change: Change) -> tuple[str, ...]:
@@ -52,8 +63,9 @@ def fed_anew(change: Change) -> tuple[str, ...]:
     )
 
 
-def _affected(change: Change, before: Configuration | None, name: str) -> bool:
+def _affected(change: Change, name: str) -> bool:
     application = change.configuration.applications[name]
+    before = configuration_at(change.mirror, change.base) if change.base else None
     if before is None or application.git is not None:
         return True
     if before.applications.get(name) != application:
@@ -61,6 +73,22 @@ def _affected(change: Change, before: Configuration | None, name: str) -> bool:
     if before.environments.get(change.environment) != change.target:
         return True
     return change.touches(application.source, *chart_folders(change.tree, application.chart))
+
+
+def _behind(change: Change) -> dict[str, Change]:
+    """Applications that the last release left alone, or that were rolled back since: the change from where they are."""
+    names: set[str] = set()
+    for record in newest(change.mirror, change.environment):
+        names |= {*record.left, *record.undoes}
+        if record.kind == "release" and record.state == "succeeded":
+            break
+    there = read_desired(change.mirror, change.environment) if names else {}
+    at = {name: there[name].commit for name in names if name in there}
+    return {
+        name: replace(change, base=commit, changed=changed(change.mirror, commit, change.commit))
+        for name, commit in at.items()
+        if is_ancestor(change.mirror, commit, change.commit)
+    }
 
 
 def chart_folders(tree: Path, chart: str) -> tuple[str, ...]:
@@ -82,13 +110,12 @@ def chart_folders(tree: Path, chart: str) -> tuple[str, ...]:
     return tuple(folders)
 
 
-def _configuration_at_base(change: Change) -> Configuration | None:
-    """``symphony.yaml`` of the last release; None where there is none that this version can read."""
-    if change.base is None:
-        return None
-    file = work_home() / f"{change.tree.name}.base.yaml"
+@functools.cache
+def configuration_at(mirror: Path, commit: Commit) -> Configuration | None:
+    """``symphony.yaml`` of an earlier commit; None where there is none that this version can read."""
+    file = work_home() / f"{uuid.uuid4().hex}.base.yaml"
     try:
-        file.write_text(git("show", f"{change.base}:symphony.yaml", cwd=change.mirror), encoding="utf-8")
+        file.write_text(git("show", f"{commit}:symphony.yaml", cwd=mirror), encoding="utf-8")
         return load(file)
     except (BadInputError, ToolError):
         return None

@@ -15,8 +15,17 @@ from symphony.config import Configuration, load
 from symphony.errors import BadInputError
 from symphony.models import Commit
 from tasks.git import changed, fetch, is_ancestor, resolve, worktree
-from tasks.records import last_succeeded
+from tasks.records import last_passed, last_succeeded
 from tasks.retry import ONCE, TRANSIENT
+
+
+def here() -> Configuration:
+    """``symphony.yaml`` as this machine has it: where the Git remote is, before a commit of it is known.
+
+    Raises:
+        BadInputError: It is missing or wrong.
+    """
+    return load(Path(os.environ.get("SYMPHONY_CONFIG") or "symphony.yaml"))
 
 
 @contextlib.contextmanager
@@ -25,16 +34,15 @@ def open_change(environment: str, ref: str = "main", *, since: str | None = None
 
     Args:
         environment: Name in ``symphony.yaml``.
-        ref: Branch, tag or commit id.
+        ref: Branch, tag or commit id; empty for the commit that went live in the environment last.
         since: Compare with this commit instead of the last release.
 
     Raises:
         BadInputError: Unknown environment or commit, or a ``symphony.yaml`` that is wrong.
         TransientError: The Git remote could not be reached.
     """
-    here = load(Path(os.environ.get("SYMPHONY_CONFIG") or "symphony.yaml"))
     # Copies: Prefect draws a line from a task to each that takes its very result, and every task takes these.
-    mirror, commit = _copied(find_commit(here.git.remote, ref))
+    mirror, commit = _copied(find_commit(here().git.remote, ref, environment))
     with worktree(mirror, commit) as tree:
         configuration = read_configuration(tree, environment).model_copy(deep=True)
         last = last_succeeded(mirror, environment)
@@ -53,12 +61,13 @@ def open_change(environment: str, ref: str = "main", *, since: str | None = None
 
 
 @task(name="find commit", task_run_name="find {ref:.12}", **TRANSIENT)
-def find_commit(remote: str, ref: str) -> tuple[Path, Commit]:
+def find_commit(remote: str, ref: str, environment: str) -> tuple[Path, Commit]:
     """Bring the mirror up to date and find a commit in it.
 
     Args:
         remote: URL of the Git remote.
-        ref: Branch, tag or commit id.
+        ref: Branch, tag or commit id; empty for the commit that went live in the environment last.
+        environment: The environment.
 
     Returns:
         The mirror, and the full id of the commit.
@@ -68,7 +77,13 @@ def find_commit(remote: str, ref: str) -> tuple[Path, Commit]:
         TransientError: The remote could not be reached.
     """
     mirror = fetch(remote)
-    return mirror, resolve(mirror, ref)
+    if ref:
+        return mirror, resolve(mirror, ref)
+    if last := last_passed(mirror, environment):
+        return mirror, last.commit
+    raise BadInputError(
+        f"Nothing has gone live in {environment!r} yet that passed its smoke tests; release to it first."
+    )
 
 
 @task(name="read symphony.yaml", task_run_name="read symphony.yaml", **ONCE)

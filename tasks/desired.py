@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import tarfile
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -69,17 +70,18 @@ def live_images(change: Change, applications: Sequence[str] = ()) -> tuple[Image
     if missing := sorted(set(applications) - set(present)):
         there = ", ".join(sorted(present)) or "nothing"
         raise BadInputError(f"{', '.join(missing)} is not deployed to {change.environment}; there is: {there}.")
-    return tuple(
-        Image(
-            application=entry.application,
-            repository=entry.repository,
-            tag="",
-            digest=entry.digest,
-            built=False,
-            commit=entry.commit,
-        )
-        for name, entry in sorted(present.items())
-        if not applications or name in applications
+    return tuple(image_of(entry) for name, entry in sorted(present.items()) if not applications or name in applications)
+
+
+def image_of(entry: Desired) -> Image:
+    """The image that the desired state names for an application."""
+    return Image(
+        application=entry.application,
+        repository=entry.repository,
+        tag="",
+        digest=entry.digest,
+        built=False,
+        commit=entry.commit,
     )
 
 
@@ -101,6 +103,22 @@ def laid_out(change: Change, images: Iterable[Image]) -> Iterator[tuple[tuple[De
             vendor(change.tree, change.configuration.applications[entry.application].chart, root / entry.chart)
             (root / file_of(entry.application)).write_text(text(entry), encoding="utf-8")
         yield entries, root
+
+
+def unpack(mirror: Path, revision: Commit, entries: Iterable[Desired], folder: Path) -> None:
+    """Lay applications' charts of a commit of a desired state out in a folder, and what is to be said about them.
+
+    Raises:
+        ToolError: The commit has no such chart.
+    """
+    (folder / "applications").mkdir(exist_ok=True)
+    for entry in entries:
+        packed = folder / "packed.tar"
+        git("archive", f"--output={packed}", revision, "--", entry.chart, cwd=mirror)
+        with tarfile.open(packed) as archive:
+            archive.extractall(folder, filter="data")
+        packed.unlink()
+        (folder / file_of(entry.application)).write_text(text(entry), encoding="utf-8")
 
 
 def text(entry: Desired) -> str:
@@ -169,8 +187,12 @@ def removed_applications(change: Change) -> tuple[str, ...]:
     )
 
 
-def superseding(change: Change, applications: Sequence[str]) -> dict[str, Commit]:
-    """Applications that the environment has at a newer commit than the change's, and that commit.
+def superseding(change: Change, commits: Mapping[str, Commit]) -> dict[str, Commit]:
+    """Applications that the environment has at a newer commit than they would get, and that commit.
+
+    Args:
+        change: Where to.
+        commits: The commit that each application would get.
 
     Raises:
         TransientError: The remote could not be reached.
@@ -179,10 +201,10 @@ def superseding(change: Change, applications: Sequence[str]) -> dict[str, Commit
     present = read_desired(change.mirror, change.environment)
     return {
         name: present[name].commit
-        for name in applications
+        for name, commit in commits.items()
         if name in present
-        and present[name].commit != change.commit
-        and is_ancestor(change.mirror, change.commit, present[name].commit)
+        and present[name].commit != commit
+        and is_ancestor(change.mirror, commit, present[name].commit)
     }
 
 
@@ -230,9 +252,13 @@ def _names(mirror: Path, revision: str) -> list[str]:
 
 def part(mirror: Path, revision: str, application: str) -> tuple[str, ...]:
     """Object ids of all that a revision has of an application."""
-    paths = (f"charts/{application}", file_of(application))
-    ids = []
-    for path in paths:
-        with contextlib.suppress(ToolError):
-            ids.append(git("rev-parse", "--quiet", "--verify", f"{revision}:{path}", cwd=mirror))
-    return tuple(ids)
+    return parts(mirror, [(revision, application)])[revision, application]
+
+
+def parts(mirror: Path, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Object ids of all that revisions have of applications, asked at once; see `part`."""
+    pairs = list(dict.fromkeys(wanted))
+    asked = "".join(f"{at}:charts/{name}\n{at}:{file_of(name)}\n" for at, name in pairs)
+    ids = git("cat-file", "--batch-check=%(objectname)", cwd=mirror, stdin=asked).splitlines()
+    found = [tuple(one for one in ids[at : at + 2] if not one.endswith(" missing")) for at in range(0, len(ids), 2)]
+    return dict(zip(pairs, found, strict=True))

@@ -50,6 +50,44 @@ def write_desired(
     return _publish(change, edit, message)
 
 
+@task(name="bring trees", task_run_name="bring trees to {change.environment}", **TRANSIENT)
+def bring_trees(  # noqa: PLR0913, PLR0917 - what the commit has and says
+    change: Change,
+    entries: Sequence[Desired],
+    origin: Commit,
+    subject: str,
+    removed: Sequence[str] = (),
+    approver: str = "",
+) -> Commit:
+    """Give applications the charts of another commit of a desired state, by one new commit on the environment's branch.
+
+    Args:
+        change: Where to.
+        entries: What the branch shall say about each application.
+        origin: Commit that has their charts: an earlier one of the same branch, or one of another environment's.
+        subject: What the commit's message says is done.
+        removed: Applications that are taken out.
+        approver: Who approved it; empty where nobody had to.
+
+    Returns:
+        The commit, or the branch's head where nothing differs.
+
+    Raises:
+        TransientError: The remote could not be reached, or others were faster every time.
+        SymphonyError: The remote refuses the push.
+    """
+
+    def edit(index: Index) -> None:
+        for entry in entries:
+            _put(index, entry, origin)
+        for name in removed:
+            _take_out(index, name)
+
+    told = [("Origin", origin), *(("Image", f"{entry.repository}@{entry.digest}") for entry in entries)]
+    told += [("Approved-By", approver)] if approver else []
+    return _publish(change, edit, _message(change, subject, told))
+
+
 @task(name="put back", task_run_name="put back in {change.environment}", **TRANSIENT)
 def put_back(change: Change, written: Commit, applications: Collection[str]) -> Commit:
     """Give applications the tree they had before a commit of the desired state, by a new commit on top.
@@ -77,10 +115,11 @@ def put_back(change: Change, written: Commit, applications: Collection[str]) -> 
         for name in sorted(applications):
             if part(change.mirror, present, name) != part(change.mirror, written, name):
                 continue
-            _take_out(index, name)
-            if before and (entry := entry_at(change.mirror, before, name)):
-                index.put_tree(entry.chart, f"{before}:{entry.chart}")
-                index.put(file_of(name), git("show", f"{before}:{file_of(name)}", cwd=change.mirror) + "\n")
+            entry = entry_at(change.mirror, before, name) if before else None
+            if before and entry:
+                _put(index, entry, before)
+            else:
+                _take_out(index, name)
 
     subject = f"put back {', '.join(sorted(applications))} from before {written[:12]}"
     return _publish(change, edit, _message(change, subject, [("Undoes", written)], run="Undo-Run"))
@@ -139,6 +178,14 @@ def _merged_ref(change: Change) -> str:
 
 def _run_name(change: Change) -> str:
     return change.run or change.commit[:12]
+
+
+def _put(index: Index, entry: Desired, origin: Commit) -> None:
+    """An application with the chart of another commit, and with its very file where that says the same."""
+    index.put_tree(entry.chart, f"{origin}:{entry.chart}")
+    same = entry_at(index.mirror, origin, entry.application) == entry
+    written = git("show", f"{origin}:{file_of(entry.application)}", cwd=index.mirror) + "\n" if same else text(entry)
+    index.put(file_of(entry.application), written)
 
 
 def _take_out(index: Index, application: str) -> None:

@@ -119,6 +119,14 @@ def head(mirror: Path, branch: str) -> Commit | None:
     return git("rev-parse", "--quiet", "--verify", f"refs/heads/{branch}", cwd=mirror, ok=(0, 1)) or None
 
 
+def authored(mirror: Path, commit: Commit) -> tuple[str, str, str]:
+    """Who wrote a commit, when it was made (ISO 8601), and its subject; empty where it is not there any more."""
+    with contextlib.suppress(ToolError):
+        author, at, subject = git("show", "--no-patch", "--format=%an%x00%cI%x00%s", commit, cwd=mirror).split("\0")
+        return author, at, subject
+    return "", "", ""
+
+
 def changed(mirror: Path, base: Commit, commit: Commit) -> tuple[str, ...]:
     """Paths that differ between two commits; a moved file counts at both places."""
     names = git("diff", "--name-only", "--no-renames", "-z", base, commit, cwd=mirror)

@@ -6,7 +6,6 @@ import difflib
 import hashlib
 import io
 import json
-import tarfile
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,11 +17,11 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from symphony.change import Change
-from symphony.errors import SymphonyError, ToolError
+from symphony.errors import SymphonyError
 from symphony.models import Commit, Desired
 from tasks.artifacts import escape, fence, key_of, markdown
-from tasks.desired import entry_at, file_of, part
-from tasks.git import git, work_home
+from tasks.desired import entry_at, part, unpack
+from tasks.git import work_home
 from tasks.helm import template
 from tasks.retry import ONCE
 
@@ -164,10 +163,7 @@ def _old(change: Change, before: Commit | None, application: str) -> tuple[Manif
         return {}, "It is new here."
     try:
         with tempfile.TemporaryDirectory(dir=work_home()) as folder:
-            packed = Path(folder) / "before.tar"
-            git("archive", f"--output={packed}", before, "--", entry.chart, file_of(application), cwd=change.mirror)
-            with tarfile.open(packed) as archive:
-                archive.extractall(folder, filter="data")
+            unpack(change.mirror, before, [entry], Path(folder))
             return parsed(template(entry, Path(folder), change.target.kubernetes.namespace)), ""
-    except (ToolError, SymphonyError, YAMLError, OSError, tarfile.TarError) as error:
+    except (SymphonyError, YAMLError, OSError) as error:
         return {}, f"What is there now cannot be rendered any more: {error}"

@@ -1,4 +1,4 @@
-"""The story of one release: what each stage did and how long it took, as a record and as an artifact."""
+"""The story of a release, promotion or rollback: what each stage did and how long it took, as record and artifact."""
 
 from __future__ import annotations
 
@@ -9,19 +9,24 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from symphony.change import Change
-from symphony.errors import SupersededError
-from symphony.models import Approval, Deployed, Image, Probe, ReleaseRecord, UnitPlan, UnitResult
+from symphony.errors import HeldError, SupersededError
+from symphony.models import Approval, Deployed, Image, Probe, UnitPlan, UnitResult
+from symphony.record import Kind, ReleaseRecord
 from tasks.approval import Consent
 from tasks.artifacts import escape, fence, key_of, markdown
+from tasks.git import authored
 from tasks.plan_report import times
 
 
 class Story:
-    """Gathers what a release does while it does it, so that a failed one tells as much as a good one.
+    """Gathers what a run does while it does it, so that a failed one tells as much as a good one.
 
     Attributes:
         change: The commit being released.
         consent: The approval that a deploy to a protected environment needs.
+        origin: Record whose tree is promoted, or gone back to.
+        undoes: Of a rollback: name of the record that each application leaves.
+        left: Applications that were left alone, and why.
         units: What became of the Terragrunt units.
         images: Images built or found.
         removed: Applications taken out of the environment.
@@ -29,18 +34,27 @@ class Story:
         probes: URLs asked.
     """
 
-    def __init__(self, change: Change, consent: Consent | None = None) -> None:
-        """Begin the story now."""
+    def __init__(
+        self, change: Change, consent: Consent | None = None, *, kind: Kind = "release", who: str = "", why: str = ""
+    ) -> None:
+        """Begin the story now; who and why are by default the commit's author and subject."""
         self.change = change
+        self.origin: ReleaseRecord | None = None
+        self.undoes: dict[str, str] = {}
+        self.left: dict[str, str] = {}
         self.units: tuple[UnitResult, ...] = ()
         self.images: tuple[Image, ...] = ()
         self.removed: tuple[str, ...] = ()
         self.deployed: Deployed | None = None
         self.probes: tuple[Probe, ...] = ()
         self.consent = consent or Consent()
+        self._kind = kind
+        self._who = who
+        self._why = why
         self._reason = ""
-        self._state: Literal["succeeded", "failed", "superseded"] = "succeeded"
+        self._state: Literal["succeeded", "failed", "superseded", "held"] = "succeeded"
         self._stages: dict[str, float] = {}
+        self._began: dict[str, str] = {}
         self._started = datetime.now(UTC)
         self._clock = time.monotonic()
         self._seconds = 0.0
@@ -49,6 +63,7 @@ class Story:
     def stage(self, name: str) -> Iterator[None]:
         """Time one stage, also when it fails."""
         started = time.monotonic()
+        self._began[name] = _stamp(datetime.now(UTC))
         try:
             yield
         finally:
@@ -56,22 +71,37 @@ class Story:
             self._seconds = round(time.monotonic() - self._clock, 3)
 
     def failed(self, error: BaseException) -> None:
-        """The release ends here, because of this."""
-        self._state = "superseded" if isinstance(error, SupersededError) else "failed"
+        """The run ends here, because of this."""
+        self._state = {SupersededError: "superseded", HeldError: "held"}.get(type(error), "failed")  # type: ignore[assignment]  # the literals
         self._reason = str(error) or type(error).__name__
 
+    @property
+    def eventful(self) -> bool:
+        """Whether there is anything to tell."""
+        return bool(self.units or self.images or self.removed or self.deployed)
+
     def record(self) -> ReleaseRecord:
-        """The release as Git keeps it."""
+        """The run as Git keeps it."""
+        author, committed, subject = authored(self.change.mirror, self.change.commit)
+        released = self._kind == "release"
         return ReleaseRecord(
+            kind=self._kind,
             environment=self.change.environment,
             commit=self.change.commit,
             base=self.change.base or "",
             state=self._state,
             reason=self._reason,
+            who=self._who or (author if released else ""),
+            why=self._why or (subject if released else ""),
+            committed=committed,
+            origin=self.origin.name if self.origin else "",
+            undoes=self.undoes,
+            left=self.left,
             run=self.change.run,
-            started=self._started.isoformat(timespec="milliseconds"),
+            started=_stamp(self._started),
             seconds=self._seconds,
             stages=self._stages,
+            began=self._began,
             approved_by=self.consent.beforehand,
             approvals=(*approvals(self.units), *self.consent.answers),
             removed=self.removed,
@@ -83,7 +113,11 @@ class Story:
 
     def tell(self) -> None:
         """Leave the story with the run, as a page that a person reads from top to bottom."""
-        markdown(key_of("release", self.change.environment), page(self.record(), self.change.target.argocd.url))
+        markdown(key_of(self._kind, self.change.environment), page(self.record(), self.change.target.argocd.url))
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")
 
 
 def approvals(units: tuple[UnitResult, ...]) -> tuple[Approval, ...]:
@@ -101,6 +135,10 @@ def page(record: ReleaseRecord, argocd: str) -> str:
     """
     verdict = "is live in" if record.state == "succeeded" else "is **not** live in"
     lines = [f"# {record.commit[:12]} {verdict} {record.environment}", ""]
+    if record.origin:
+        lines += [{"promote": "Promoted: ", "rollback": "Rolled back to "}.get(record.kind, "") + record.origin, ""]
+    if record.who or record.why:
+        lines += [f"By {escape(record.who or 'somebody')}: {escape(record.why or 'no reason given')}", ""]
     if record.reason:
         lines += [fence(record.reason), ""]
     stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in record.stages.items())
@@ -128,7 +166,8 @@ def rows(record: ReleaseRecord) -> list[Row]:
         )
         for one in record.approvals
     ]
-    return [*asked, *units, *_images(record), *_rollout(record), *_urls(record)]
+    left = [("left alone", name, why) for name, why in record.left.items()]
+    return [*asked, *units, *_images(record), *left, *_rollout(record), *_urls(record)]
 
 
 def _counts(plan: UnitPlan | None) -> str:
@@ -146,7 +185,8 @@ def _again(unit: UnitResult) -> str:
 def _images(record: ReleaseRecord) -> list[Row]:
     how = {True: "built and pushed", False: "found in ECR"}
     return [
-        ("image", f"{one.repository}:{one.tag[:12]}", f"{how[one.built]}, {one.digest[:19]}") for one in record.images
+        ("image", f"{one.repository}:{one.tag[:12]}".rstrip(":"), f"{how[one.built]}, {one.digest[:19]}")
+        for one in record.images
     ]
 
 

@@ -114,10 +114,12 @@ applications:
   one: {source: apps/one, chart: charts/one, repository: "{environment}/one"}
   two: {source: apps/two, chart: charts/two, repository: "{environment}/two"}
 environments:
-  dev:
+  dev: &dev
     kind: sandbox
     aws: {account: "123456789012", region: eu-central-1, endpoint: "http://aws.example", registry: registry.example}
     kubernetes: {context: test, namespace: dev}
     argocd: {url: "http://argocd.example", timeout: 3}
     ingress: {address: "http://ingress.example:8080", timeout: 1}
+  staging: {<<: *dev, kubernetes: {context: test, namespace: staging}}
+  prod: {<<: *dev, protected: true, kubernetes: {context: test, namespace: prod}}
 """

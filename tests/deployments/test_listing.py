@@ -15,7 +15,7 @@ from symphony.errors import BadInputError
 
 LISTED = read(ROOT / "prefect.yaml")
 CONFIGURATION = load(ROOT / "symphony.yaml")
-FLOWS = ("release", "provision", "build", "deploy", "smoke")
+FLOWS = ("release", "provision", "build", "deploy", "smoke", "rollback")
 ENTRY = """\
 name: symphony
 prefect-version: 3.9.1
@@ -32,6 +32,7 @@ deployments:
 
 def test_every_flow_is_deployed_for_every_environment_of_symphony_yaml() -> None:
     wanted = {f"{flow}/{environment}" for flow in FLOWS for environment in CONFIGURATION.environments}
+    wanted |= {f"promote/{environment}" for environment in list(CONFIGURATION.environments)[1:]}
     assert {one.full_name for one in LISTED} == wanted
 
 

@@ -9,10 +9,12 @@ from prefect.exceptions import Pause
 from prefect.states import State
 
 from flows import release as module
+from flows import stages as shared
 from flows.provision import ProvisionError
 from flows.release import release, release_change
 from symphony.errors import DeployError, SmokeError, SupersededError, SymphonyError
-from symphony.models import Approval, Deployed, Probe, ReleaseRecord, UnitResult
+from symphony.models import Approval, Deployed, Probe, UnitResult
+from symphony.record import ReleaseRecord
 from tasks.change import open_change
 from tasks.git import fetch
 from tasks.records import last_succeeded, read_record, records
@@ -76,11 +78,11 @@ def stages(delivery: Delivery, monkeypatch: pytest.MonkeyPatch, prefect: None) -
         "provision_change": stages.provision,
         "build_images": stages.build,
         "deploy_images": stages.deploy,
-        "smoke_applications": stages.smoke,
-        "undo": stages.undo,
         "locked": stages.locked,
     }.items():
         monkeypatch.setattr(module, name, fake)
+    monkeypatch.setattr(shared, "smoke_applications", stages.smoke)
+    monkeypatch.setattr(shared, "undo", stages.undo)
     return stages
 
 
@@ -197,7 +199,7 @@ def test_a_record_that_cannot_be_written_does_not_hide_why_the_release_failed(
         raise SymphonyError("the remote is closed")
 
     delivery.commit("apps/one/x", "1")
-    monkeypatch.setattr(module, "write_record", refuse)
+    monkeypatch.setattr(shared, "write_record", refuse)
     stages.fails["build"] = SymphonyError("does not build")
     assert "does not build" in str(run().message)
     del stages.fails["build"]

@@ -161,10 +161,10 @@ def test_a_newer_commit_supersedes_and_an_older_one_does_not(delivery: Delivery)
     delivery.commit("x", "x")
     newer = delivery.change()
     write(newer, delivery.image("one", "a"))
-    assert superseding(older, ["one", "two"]) == {"one": newer.commit}
-    assert superseding(newer, ["one"]) == {}
+    assert superseding(older, dict.fromkeys(["one", "two"], older.commit)) == {"one": newer.commit}
+    assert superseding(newer, {"one": newer.commit}) == {}
     write(older, delivery.image("one", "b"))
-    assert superseding(newer, ["one"]) == {}
+    assert superseding(newer, {"one": newer.commit}) == {}
 
 
 def test_a_revision_carries_an_application_until_somebody_moves_it(delivery: Delivery) -> None:

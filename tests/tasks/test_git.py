@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from symphony.errors import BadInputError, SymphonyError, TransientError
-from symphony.models import ReleaseRecord
+from symphony.record import ReleaseRecord
 from tasks.git import Index, changed, fetch, git, head, is_ancestor, publish, resolve, worktree
 from tasks.records import BRANCH, last_succeeded, write_record
 

@@ -6,7 +6,8 @@ import pytest
 
 from symphony.change import Change
 from symphony.config import load
-from symphony.models import Deployed, Image, Probe, ReleaseRecord, ResourceChange, UnitPlan, UnitResult
+from symphony.models import Deployed, Image, Probe, ResourceChange, UnitPlan, UnitResult
+from symphony.record import ReleaseRecord
 from tasks.approval import Consent
 from tasks.story import Story, page, rows
 

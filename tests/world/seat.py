@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import httpx
 
 from deployments.client import PrefectApi, Run
 from sandbox.git import git_environment
+from sandbox.prefect import worker_environment
 from sandbox.world import HOST, World
 from symphony import tool
 
@@ -50,6 +52,26 @@ class Seat:
         self.git("push", "--quiet", "origin", f"HEAD:refs/heads/{name}")
         return name
 
+    def push(self, message: str, edit: Callable[[Path], None]) -> str:
+        """Change something on main; the remote's hook starts the release."""
+        self.git("fetch", "--quiet", "origin")
+        self.git("reset", "--quiet", "--hard", "origin/main")
+        edit(self.copy)
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", message)
+        self.git("push", "--quiet", "origin", "HEAD:main")
+        return self.git("rev-parse", "HEAD")
+
+    def say(self, greeting: str) -> str:
+        """Push another greeting."""
+        return self.push(greeting, lambda copy: (copy / "apps/hello/greeting.txt").write_text(f"{greeting}\n"))
+
+    def released(self, commit: str) -> Run:
+        """The release that the push of a commit started, as it ends."""
+        run = self.api.find(f"platform:release:dev:{commit}:push")
+        assert run is not None, "the push started no release"
+        return self.ended(run)
+
     def ended(self, run: Run) -> Run:
         """The run as it ends, within four minutes."""
         deadline = time.monotonic() + _LIMIT_SECONDS
@@ -58,14 +80,20 @@ class Seat:
             run = now
         return run
 
-    def start(self, flow: str, **parameters: object) -> Run:
-        """A run of a flow in dev, as it ends."""
-        return self.ended(self.api.start(flow, "dev", parameters))
+    def start(self, flow: str, deployment: str = "dev", **parameters: object) -> Run:
+        """A run of a flow, as it ends."""
+        return self.ended(self.api.start(flow, deployment, parameters))
 
-    def answer(self, path: str = "/") -> str:
+    def answer(self, path: str = "/", environment: str = "dev") -> str:
         """What the service says through the ingress."""
         url = f"http://{HOST}:{self.world.ports.ingress}{path}"
-        return httpx.get(url, headers={"Host": "hello.dev.localhost"}, timeout=5).text.strip()
+        return httpx.get(url, headers={"Host": f"hello.{environment}.localhost"}, timeout=5).text.strip()
+
+    def symphony(self, *arguments: str, ok: tuple[int, ...] = (0,)) -> str:
+        """What the command prints."""
+        command = [sys.executable, "-c", "from cli.main import main; main()", *arguments]
+        environment = worker_environment(self.world)
+        return tool.run(command, cwd=self.world.source, env=environment, ok=ok, limit=120).stdout
 
     def desired(self) -> str:
         """The tree of dev's desired state."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,27 +26,7 @@ _LIMIT_SECONDS = 240
 
 @dataclass
 class Platform(Seat):
-    """Pushes to main, and the releases that they start."""
-
-    def push(self, message: str, edit: Callable[[Path], None]) -> str:
-        """Change something on main; the remote's hook starts the release."""
-        self.git("fetch", "--quiet", "origin")
-        self.git("reset", "--quiet", "--hard", "origin/main")
-        edit(self.copy)
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "--message", message)
-        self.git("push", "--quiet", "origin", "HEAD:main")
-        return self.git("rev-parse", "HEAD")
-
-    def say(self, greeting: str) -> str:
-        """Push another greeting."""
-        return self.push(greeting, lambda copy: write(copy / "apps/hello/greeting.txt", f"{greeting}\n"))
-
-    def released(self, commit: str) -> Run:
-        """The release that the push of a commit started, as it ends."""
-        run = self.api.find(f"platform:release:dev:{commit}:push")
-        assert run is not None, "the push started no release"
-        return self.ended(run)
+    """Releases that pushes to main start, and what fails in them."""
 
     def failing_tasks(self, run: Run) -> list[str]:
         return [task.name for task in self.api.tasks(run.id) if task.state_type == "FAILED"]
