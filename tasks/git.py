@@ -144,16 +144,20 @@ def is_ancestor(mirror: Path, older: Commit, newer: Commit) -> bool:
 
 @contextlib.contextmanager
 def worktree(mirror: Path, commit: Commit) -> Iterator[Path]:
-    """A checkout of a commit for one run, removed at its end."""
+    """A checkout of a commit for one run, removed at its end; those of runs that were killed go with the next."""
     path = work_home() / "trees" / f"{commit[:12]}-{uuid.uuid4().hex[:8]}"
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    with _locked(mirror.with_suffix(".lock")):
-        git("worktree", "prune", cwd=mirror)
-        git("worktree", "add", "--quiet", "--detach", str(path), commit, cwd=mirror)
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
+    lives = path.with_suffix(".lock")
+    with _locked(lives):
+        with _locked(mirror.with_suffix(".lock")):
+            _sweep(path.parent)
+            git("worktree", "prune", cwd=mirror)
+            git("worktree", "add", "--quiet", "--detach", str(path), commit, cwd=mirror)
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+            lives.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -271,6 +275,15 @@ def _fetch(mirror: Path, branch: str = "*") -> None:
         if branch == "*" or "couldn't find remote ref" not in error.output:
             raise SymphonyError(f"The Git remote refuses the fetch: {error.output.strip()}") from error
         git("update-ref", "-d", f"refs/heads/{branch}", cwd=mirror)  # what the remote has no more
+
+
+def _sweep(trees: Path) -> None:
+    """Remove the checkouts whose run holds its lock no more, with the saved plans in them."""
+    for lives in trees.glob("*.lock"):
+        with contextlib.suppress(OSError), lives.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(lives.with_suffix(""), ignore_errors=True)
+            lives.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -11,10 +11,12 @@ from typing import Any
 from prefect import task
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
+from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from symphony.errors import SymphonyError, ToolError
 from symphony.models import ACTIONS, UnitPlan
 from tasks.diagnosis import diagnose
+from tasks.git import work_home
 from tasks.live import Live
 from tasks.plan import read_plan, sensitive_values
 from tasks.provisional import mocks_allowed
@@ -28,6 +30,7 @@ _MASKS = "symphony.masks.json"
 _SHOWN = "symphony.plan.json"
 """Beside it too: the plan as JSON, which holds sensitive values in plain."""
 _LOCK = "-lock-timeout=20s"
+_PUSHES = 5
 _NO_CHANGE, _CHANGE = 0, 2
 """Exit codes of ``plan -detailed-exitcode``."""
 
@@ -130,8 +133,55 @@ def apply_unit(live: Live, unit: Unit, plan: UnitPlan) -> float:
     started = time.monotonic()
     saved, masks = plan_files(live, unit)
     secrets = frozenset(json.loads(masks.read_text(encoding="utf-8")))
-    _run(live, unit.path, "apply", "apply", "-no-color", _LOCK, str(saved), secrets=secrets, log=True)
+    try:
+        _run(live, unit.path, "apply", "apply", "-no-color", _LOCK, str(saved), secrets=secrets, log=True)
+    except SymphonyError as error:
+        if told := _rescued(live, unit):
+            raise SymphonyError(f"{error} {told}") from error
+        raise
     return round(time.monotonic() - started, 3)
+
+
+def _rescued(live: Live, unit: Unit) -> str:
+    """Take a state that tofu could not write after an apply out of the checkout, and write it after all.
+
+    Returns:
+        What became of it, as a sentence; empty where there is none.
+    """
+    left = next((live.folder / unit.path).glob("**/errored.tfstate"), None)
+    if left is None:
+        return ""
+    kept = _kept_state(live, unit)
+    _keep(kept, left.read_text(encoding="utf-8"))
+    left.unlink()
+    tries = Retrying(
+        stop=stop_after_attempt(_PUSHES),
+        wait=wait_random_exponential(max=10),
+        retry=retry_if_exception_type(SymphonyError),
+    )
+    try:
+        tries(_push_kept, live, unit)
+    except RetryError:
+        return (
+            f"Its state could not be written, and is kept in {kept} on this machine: the unit's next plan here writes "
+            "it first. Plan the unit nowhere else before."
+        )
+    return "Its state could not be written at first, and was written afterwards."
+
+
+def _push_kept(live: Live, unit: Unit) -> None:
+    """Write a state that an earlier apply could not write; tofu refuses it where somebody has written a later one."""
+    kept = _kept_state(live, unit)
+    if kept.is_file():
+        _run(live, unit.path, "writing of the kept state", "state", "push", _LOCK, str(kept))
+        kept.unlink()
+        _log(f"{unit.path}: the state that an earlier apply could not write is written.")
+
+
+def _kept_state(live: Live, unit: Unit) -> Path:
+    folder = work_home() / "states"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder / f"{live.account or 'account'}-{live.environment}-{unit.path.replace('/', '--')}.tfstate"
 
 
 def plan_files(live: Live, unit: Unit) -> tuple[Path, Path]:
@@ -162,6 +212,7 @@ def discard(live: Live, unit: Unit) -> None:
 
 def _plan(live: Live, unit: Unit, *more: str) -> UnitPlan:
     started = time.monotonic()
+    _push_kept(live, unit)
     discard(live, unit)
     args = ("plan", "-no-color", _LOCK, "-compact-warnings", "-detailed-exitcode", f"-out={_PLAN}", *more)
     code, printed = _run(live, unit.path, "plan", *args, ok=(_NO_CHANGE, _CHANGE))

@@ -47,7 +47,7 @@ def deployments(api: PrefectApi) -> dict[str, dict[str, Any]]:
 
 def test_a_second_time_changes_nothing(api: PrefectApi) -> None:
     again = deploy_flows(api)
-    assert len(again.deployments) == 15
+    assert len(again.deployments) == 20
     assert again.changed == ()
 
 
@@ -65,7 +65,7 @@ def test_prefect_deploys_the_same_from_the_same_list(api: PrefectApi) -> None:
     run([sys.executable, "-m", "prefect", "deploy", "--all", "--no-prompt"], cwd=ROOT, env=environment, limit=180)
     assert deployments(api) == ours
     # It carries another version now, so the next call takes the list over again.
-    assert len(deploy_flows(api).changed) == 15
+    assert len(deploy_flows(api).changed) == 20
 
 
 def test_limits_hold_one_slot_each(api: PrefectApi) -> None:

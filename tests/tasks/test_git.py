@@ -55,6 +55,21 @@ def test_changed_names_both_places_of_a_moved_file(remote: Path) -> None:
     assert not is_ancestor(mirror, "0" * 40, after)
 
 
+def test_the_checkout_of_a_run_that_was_killed_goes_with_the_next_and_one_in_use_stays(remote: Path) -> None:
+    mirror = fetch(f"file://{remote}")
+    commit = resolve(mirror, "main")
+    with worktree(mirror, commit) as living:
+        killed = living.with_name("killed-1")
+        killed.mkdir()
+        (killed / "symphony.tfplan").touch()
+        killed.with_suffix(".lock").touch()
+        with worktree(mirror, commit):
+            assert not killed.exists()
+            assert (living / ".git").exists()
+        assert [path.name for path in living.parent.iterdir() if path.suffix] == [f"{living.name}.lock"]
+    assert list(living.parent.iterdir()) == []
+
+
 def test_a_worktree_is_gone_after_use(remote: Path) -> None:
     mirror = fetch(f"file://{remote}")
     with worktree(mirror, resolve(mirror, "main")) as tree:

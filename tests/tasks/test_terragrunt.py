@@ -196,6 +196,48 @@ def test_a_plan_that_was_put_back_is_the_one_applied_until_the_unit_is_planned_a
     assert tools.calls[-1]["argv"][-1] == str(live.folder / "network" / WORKING / "symphony.tfplan")
 
 
+@pytest.fixture
+def unwritten(live: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A state that tofu could not write after an apply."""
+    monkeypatch.setenv("SYMPHONY_WORK", str(tmp_path / "kept"))
+    monkeypatch.setattr(tasks.terragrunt, "_PUSHES", 2)
+    restore(live, UNIT, b"saved", "[]", b"{}")
+    left = live.folder / "network" / WORKING / "errored.tfstate"
+    left.parent.mkdir(parents=True)
+    left.write_text("the state")
+    return left
+
+
+def test_a_state_that_could_not_be_written_is_written_after_the_apply(
+    tools: Tools, live: Live, unwritten: Path
+) -> None:
+    tools.answer(apply={"err": "Error: Failed to persist state\n", "code": 1}, state={})
+    with pytest.raises(SymphonyError, match=r"Failed to persist state.* and was written afterwards"):
+        apply_unit.fn(live, UNIT, UnitPlan(unit="network"))
+    assert tools.calls[-1]["argv"][:3] == ["terragrunt", "state", "push"]
+    assert not unwritten.exists()
+    assert list((live.tree.parent / "kept" / "states").glob("*")) == []
+
+
+def test_a_state_that_cannot_be_written_outlives_the_checkout_and_goes_before_the_next_plan(
+    tools: Tools, live: Live, unwritten: Path
+) -> None:
+    refused = {"err": "Error: Failed to persist state\n", "code": 1}
+    tools.answer(apply=refused, state=refused)
+    with pytest.raises(SymphonyError, match=r"is kept in .*dev-network\.tfstate on this machine"):
+        apply_unit.fn(live, UNIT, UnitPlan(unit="network"))
+    (kept,) = (live.tree.parent / "kept" / "states").iterdir()
+    assert (kept.read_text(), stat.S_IMODE(kept.stat().st_mode)) == ("the state", 0o600)
+    assert not unwritten.exists()
+
+    with pytest.raises(SymphonyError, match="The writing of the kept state of unit network"):
+        plan_unit.fn(live, UNIT)
+    tools.answer(state={}, plan={"code": 0})
+    assert plan_unit.fn(live, UNIT).empty
+    assert [call["argv"][1] for call in tools.calls[-2:]] == ["state", "plan"]
+    assert not kept.exists()
+
+
 def test_a_stale_plan_is_told_apart(tools: Tools, live: Live) -> None:
     restore(live, UNIT, b"saved", "[]", b"{}")
     tools.answer(apply={"err": "Error: Saved plan is stale\n", "code": 1})

@@ -111,11 +111,11 @@ def answering(monkeypatch: pytest.MonkeyPatch, answers: dict[str, Any]) -> None:
 def test_it_is_ready_only_with_its_deployments_and_a_worker_that_reports(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers: dict[str, Any] = {"/health": True, "/deployments/count": 14}
+    answers: dict[str, Any] = {"/health": True, "/deployments/count": 19}
     answering(monkeypatch, answers)
-    with pytest.raises(NotReadyError, match="14 of the 15 deployments"):
+    with pytest.raises(NotReadyError, match="19 of the 20 deployments"):
         Prefect().check(world)
-    answers["/deployments/count"] = 15
+    answers["/deployments/count"] = 20
     with pytest.raises(NotReadyError, match="prefect-worker does not run"):
         Prefect().check(world)
     monkeypatch.setattr(part, "recorded", lambda _: {part.WORKER: 1, part.LAUNCHER: 2})
