@@ -144,3 +144,25 @@ def test_what_is_refused_for_good_fails_after_some_tries_what_is_denied_at_once_
 
     # Started again when AWS is there again, the run goes on.
     assert states(repository.provision()) == {"bucket": "applied", "registry": "applied", "options": "unchanged"}
+
+
+def test_a_state_that_s3_does_not_take_after_an_apply_is_kept_and_written_before_the_next_plan(
+    through: tuple[Repository, Proxy],
+) -> None:
+    repository, proxy = through
+    repository.released()
+    repository.commit({f"{LIVE}/bucket/terragrunt.hcl": text("bucket", "fourth")})
+
+    def state() -> str:
+        key = f"{ENVIRONMENT}/bucket/terraform.tfstate"
+        return str(repository.session.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read())
+
+    proxy.faults = [Fault(r"PUT .*bucket/terraform\.tfstate\?", DENIED, first=FOREVER)]
+    try:
+        with pytest.raises(ProvisionError, match=r"Its state could not be written, and is kept in \S+\.tfstate"):
+            repository.provision()
+    finally:
+        proxy.faults = []
+    assert "fourth" not in state()
+    assert states(repository.provision()) == {"bucket": "unchanged"}
+    assert "fourth" in state()
