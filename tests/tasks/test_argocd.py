@@ -163,10 +163,10 @@ def test_the_application_set_is_made_and_made_again_where_it_would_differ(
     assert reach(configuration, "dev")
     assert cluster.applied == ["appprojects", "applicationsets"]
     assert not reach(configuration, "dev")
-    more = {**configuration.environments, "staging": configuration.environments["dev"]}
+    more = {**configuration.environments, "more": configuration.environments["dev"]}
     assert reach(configuration.model_copy(update={"environments": more}), "dev")
     elements = cluster.found["spec"]["generators"][0]["matrix"]["generators"][0]["list"]["elements"]
-    assert [one["target"] for one in elements] == ["dev", "staging"]
+    assert [one["target"] for one in elements] == ["dev", "staging", "prod", "more"]
 
 
 def test_an_application_set_of_somebody_elses_is_left_alone(monkeypatch: pytest.MonkeyPatch, delivery: Any) -> None:
