@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,13 +12,14 @@ from tests.world.seat import NUMBERS, Seat
 
 
 @pytest.fixture(scope="module")
-def seat(world: World, tmp_path_factory: pytest.TempPathFactory) -> Seat:
-    """Dev at its second release."""
+def seat(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seat]:
+    """Dev at its second release; nothing is held in the end."""
     made = Seat.take(world, tmp_path_factory.mktemp("rollback"))
     for _ in range(2):
         ended = made.released(made.say(f"Hello, number {next(NUMBERS)}"))
         assert ended.succeeded, ended.message
-    return made
+    yield made
+    made.symphony("lift", "hello", "--env", "dev")
 
 
 def test_a_rollback_is_held_until_it_is_lifted(seat: Seat) -> None:
@@ -26,7 +28,7 @@ def test_a_rollback_is_held_until_it_is_lifted(seat: Seat) -> None:
     before = seat.git("rev-parse", "origin/env/dev")
     ended = seat.start("rollback", who="the tests", why="It is too loud.")
     assert ended.succeeded, ended.message
-    digest = good["images"][0]["digest"]
+    digest = next(one["digest"] for one in good["images"] if one["application"] == "hello")
     assert json.loads(seat.answer("/version"))["digest"] == digest
     seat.git("fetch", "--quiet", "origin")
     assert seat.git("rev-list", "--count", f"{before}..origin/env/dev") == "1"
