@@ -143,6 +143,11 @@ def written_by(change: Change) -> Commit | None:
     return found or None
 
 
+def proposal_branch(change: Change) -> str:
+    """Branch on which this run proposes what the environment's branch shall have."""
+    return proposal_of(change.environment, _run_name(change))
+
+
 def note_merged(change: Change, commit: Commit) -> None:
     """Note for `written_by` which commit brought what this run had proposed: whoever merged it may have reworded it."""
     git("update-ref", _merged_ref(change), commit, cwd=change.mirror)
@@ -158,7 +163,7 @@ def _publish(change: Change, edit: Callable[[Index], None], message: str) -> Com
     branch = branch_of(change.environment)
     if not change.target.proposals:
         return publish(change.mirror, branch, edit, message)
-    return publish(change.mirror, proposal_of(change.environment, _run_name(change)), edit, message, base=branch)
+    return publish(change.mirror, proposal_branch(change), edit, message, base=branch)
 
 
 def _message(change: Change, subject: str, extra: Sequence[tuple[str, str]], run: str = "Run") -> str:

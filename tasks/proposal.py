@@ -11,12 +11,12 @@ from pathlib import Path
 from prefect import get_run_logger, task
 
 from symphony.change import Change
-from symphony.config import branch_of, proposal_of
+from symphony.config import branch_of
 from symphony.errors import DeployError, SymphonyError, TransientError
 from symphony.models import Commit
 from tasks.artifacts import escape, fence, key_of, markdown
 from tasks.desired import file_of, part
-from tasks.desired_commit import note_merged
+from tasks.desired_commit import note_merged, proposal_branch
 from tasks.git import delete, git, is_ancestor, remote_head
 from tasks.retry import ONCE
 
@@ -41,7 +41,7 @@ def wait_for_merge(change: Change, proposed: Commit, applications: Collection[st
         DeployError: The proposal's branch was taken away instead, or the time was over; then it is taken away.
         SymphonyError: The remote refuses.
     """
-    branch, proposal = branch_of(change.environment), proposal_of(change.environment, change.run or change.commit[:12])
+    branch, proposal = branch_of(change.environment), proposal_branch(change)
     present = remote_head(change.mirror, branch)
     if present and is_ancestor(change.mirror, proposed, present):
         return present  # nothing differed, so that nothing was proposed

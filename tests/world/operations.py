@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,10 +14,8 @@ import psutil
 
 from deployments.client import Run
 from sandbox.aws.client import client
-from sandbox.prefect import worker_environment
 from sandbox.world import ACCOUNT, REGION
 from symphony.errors import ToolError
-from symphony.tool import run
 from tests.world.seat import Seat
 
 BUCKET = f"symphony-state-{ACCOUNT}-{REGION}"
@@ -112,7 +109,3 @@ class Operator(Seat):
         for process in self.processes(run):
             process.send_signal(signal.SIGKILL)
         self.until(run, lambda now: now.state_type == "CRASHED")
-
-    def symphony(self, *arguments: str, ok: tuple[int, ...] = (0,)) -> str:
-        command = [sys.executable, "-c", "from cli.main import main; main()", *arguments]
-        return run(command, cwd=self.world.source, env=worker_environment(self.world), ok=ok, limit=120).stdout
