@@ -43,6 +43,7 @@ class TaskState(BaseModel):
     state_type: str | None = None
     state_name: str | None = None
     start_time: str | None = None
+    end_time: str | None = None
 
 
 class Run(BaseModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
-from prefect import flow
+from prefect import flow, get_run_logger
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.names import run_name
@@ -17,7 +17,9 @@ from symphony.models import Image
 from tasks.affected import affected_applications
 from tasks.artifacts import key_of, table
 from tasks.change import open_change
-from tasks.images import build_image, content_tag, find, push_image, source
+from tasks.content import content_tag
+from tasks.images import build_image, check_repositories, find, push_image
+from tasks.source import source
 
 
 @flow(name="build", flow_run_name=run_name("build"), task_runner=ThreadPoolTaskRunner(max_workers=4))  # type: ignore[arg-type]
@@ -54,25 +56,31 @@ def build_images(change: Change, applications: Sequence[str]) -> tuple[Image, ..
             known = ", ".join(change.configuration.applications)
             raise BadInputError(f"The application {name!r} is not in symphony.yaml; there are: {known}.")
     with contextlib.ExitStack() as stack:
-        contexts = {name: stack.enter_context(source(change, name)) for name in applications}
-        hashes = {
-            name: content_tag.submit(name, context, change.configuration.applications[name])
-            for name, context in contexts.items()
+        sources = {name: stack.enter_context(source(change, name)) for name in applications}
+        tags = {
+            name: content_tag.submit(name, source.folder, change.configuration.applications[name])
+            for name, source in sources.items()
         }
-        tags = {name: future.result() for name, future in hashes.items()}
-        found = {name: find(change, name, tag) for name, tag in tags.items()}
+        looked = {name: find.submit(change, name, sources[name], tags[name]) for name in applications}  # type: ignore[call-overload]  # Prefect hands on what the future holds
+        found: dict[str, Image | None] = {name: future.result() for name, future in looked.items()}
         missing = [name for name, image in found.items() if image is None]
-        built = {name: build_image.submit(change, name, contexts[name], tags[name]) for name in missing}
-        pushed = {name: push_image.submit(change, name, built[name]) for name in missing}  # type: ignore[call-overload]  # Prefect hands on what the future holds
+        if missing:
+            checked = check_repositories.submit(change, missing)
+        built = {name: build_image.submit(change, name, sources[name], tags[name].result()) for name in missing}
+        pushed = {name: push_image.submit(change, name, sources[name], built[name]) for name in missing}  # type: ignore[call-overload]
         for name in missing:
             built[name].result()
             found[name] = pushed[name].result()
+        if missing:
+            checked.wait()
     images = tuple(image for name in applications if (image := found[name]) is not None)
     _report(change, images)
     return images
 
 
 def _report(change: Change, images: Sequence[Image]) -> None:
+    if images and not any(image.built for image in images):
+        get_run_logger().info("Nothing built: ECR has the images of %s.", ", ".join(one.application for one in images))
     rows: list[dict[str, object]] = [
         {
             "application": image.application,

@@ -13,15 +13,17 @@ from symphony.change import Change
 from symphony.errors import BadInputError, SymphonyError
 from symphony.models import Image
 from tasks.admission import RefusedImageError, check_findings, check_origin
+from tasks.images import tag_commit
 from tasks.sbom import attach_sbom
 from tasks.signature import sign
 
 
 @contextlib.contextmanager
 def attached(change: Change, images: Sequence[Image]) -> Iterator[None]:
-    """SBOM and signature of images that Symphony built: there before the body where required, else made beside it.
+    """What Symphony's own images bring along: there before the body where required, else made beside it.
 
-    Images that were built before get them too. What fails beside the body is told, and fails nothing.
+    That is SBOM, signature, and the commit as an alias tag, which nothing waits for. Images that were built before get
+    them too. What fails beside the body is told, and fails nothing.
 
     Args:
         change: The commit being released.
@@ -34,10 +36,11 @@ def attached(change: Change, images: Sequence[Image]) -> Iterator[None]:
     if change.target.supply_chain.blocking:
         for future in making:
             future.result()
+    aliases = [tag_commit.submit(change, image) for image in images]
     try:
         yield
     finally:
-        for future in making:
+        for future in [*making, *aliases]:
             try:
                 future.result()
             except SymphonyError as error:

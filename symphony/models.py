@@ -28,7 +28,7 @@ class Image(Fact):
         tag: Content hash it was pushed under.
         digest: What the registry calls it.
         built: False where the registry had it already.
-        commit: Commit that this image was first built from.
+        commit: Commit of its source, which it was built from or found for.
     """
 
     application: str

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import base64
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from prefect import task
 from pydantic import SecretStr
 
 from symphony.config import Environment
 from symphony.errors import SymphonyError
 from symphony.models import Digest, Fact
 from tasks.aws import client, code_of, told
-from tasks.retry import TRANSIENT
 
 _POLL_SECONDS = 0.05
 _SETTLE_SECONDS = 20.0
@@ -32,7 +31,6 @@ class Login(Fact):
     password: SecretStr
 
 
-@task(name="look up image", task_run_name="look up {repository}:{tag:.12}", **TRANSIENT)
 def find_image(target: Environment, repository: str, tag: str) -> Digest | None:
     """The digest that ECR has under a tag; None where it has none.
 
@@ -41,6 +39,45 @@ def find_image(target: Environment, repository: str, tag: str) -> Digest | None:
         TransientError: ECR was throttling or out of reach.
     """
     return _digest(client(target, "ecr"), repository, tag)
+
+
+def tags_of(target: Environment, repository: str, digest: Digest) -> frozenset[str]:
+    """The tags of an image.
+
+    Raises:
+        SymphonyError: ECR refused, or lacks the image.
+        TransientError: ECR was throttling or out of reach.
+    """
+    try:
+        images = client(target, "ecr").describe_images(repositoryName=repository, imageIds=[{"imageDigest": digest}])
+    except (BotoCoreError, ClientError) as error:
+        raise told(error, f"the tags of {repository}@{digest}") from error
+    return frozenset(images["imageDetails"][0].get("imageTags", []))
+
+
+def shortcomings(target: Environment, repositories: Sequence[str]) -> tuple[str, ...]:
+    """What is amiss with repositories that exist: tags that move, no lifecycle.
+
+    Raises:
+        SymphonyError: ECR refused.
+        TransientError: ECR was throttling or out of reach.
+    """
+    ecr, found = client(target, "ecr"), list[str]()
+    try:
+        described = ecr.describe_repositories(repositoryNames=sorted(set(repositories)))["repositories"]
+        for repository in described:
+            name = repository["repositoryName"]
+            if not repository["imageTagMutability"].startswith("IMMUTABLE"):
+                found.append(f"The tags of {name} can be moved (imageTagMutability MUTABLE); set it to IMMUTABLE.")
+            try:
+                ecr.get_lifecycle_policy(repositoryName=name)
+            except ClientError as error:
+                if code_of(error) != "LifecyclePolicyNotFoundException":
+                    raise
+                found.append(f"{name} has no lifecycle policy, so what has no tag is kept, and paid for, for ever.")
+    except (BotoCoreError, ClientError) as error:
+        raise told(error, "a look at the repositories") from error
+    return tuple(found)
 
 
 def login(target: Environment) -> Login:

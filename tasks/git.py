@@ -127,6 +127,11 @@ def authored(mirror: Path, commit: Commit) -> tuple[str, str, str]:
     return "", "", ""
 
 
+def committed(mirror: Path, commit: Commit) -> int:
+    """When a commit was made, in Unix time."""
+    return int(git("show", "--no-patch", "--format=%ct", commit, cwd=mirror))
+
+
 def changed(mirror: Path, base: Commit, commit: Commit) -> tuple[str, ...]:
     """Paths that differ between two commits; a moved file counts at both places."""
     names = git("diff", "--name-only", "--no-renames", "-z", base, commit, cwd=mirror)

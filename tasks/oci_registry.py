@@ -110,6 +110,38 @@ class OciRegistry:
         self._ask("PUT", f"/v2/{repository}/manifests/{digest}", content=body, headers={"Content-Type": MANIFEST})
         return digest
 
+    def tag(self, repository: str, digest: Digest, tag: str) -> None:
+        """Give an image another tag; one that it has already is no error.
+
+        Args:
+            repository: Repository in the registry, without host.
+            digest: The image.
+            tag: The tag.
+
+        Raises:
+            SymphonyError: The registry refuses, such as where another image has the tag for good.
+            TransientError: The registry was out of reach.
+        """
+        manifest = self._manifest(repository, digest)
+        headers = {"Content-Type": manifest.headers["Content-Type"]}
+        self._ask("PUT", f"/v2/{repository}/manifests/{tag}", content=manifest.content, headers=headers)
+
+    def labels(self, repository: str, digest: Digest) -> dict[str, str]:
+        """Labels of an image; of one for several platforms, those of the first.
+
+        Raises:
+            SymphonyError: The registry refuses, or lacks the image.
+            TransientError: The registry was out of reach.
+        """
+        manifest = self._manifest(repository, digest).json()
+        if "manifests" in manifest:
+            manifest = self._manifest(repository, manifest["manifests"][0]["digest"]).json()
+        config = self._ask("GET", f"/v2/{repository}/blobs/{manifest['config']['digest']}").json()
+        return dict(config.get("config", {}).get("Labels") or {})
+
+    def _manifest(self, repository: str, digest: Digest) -> httpx.Response:
+        return self._ask("GET", f"/v2/{repository}/manifests/{digest}", headers={"Accept": ", ".join(_ACCEPTED)})
+
     def _blob(self, repository: str, content: bytes) -> Digest:
         """Upload content that the registry lacks."""
         digest = digest_of(content)
@@ -149,6 +181,7 @@ def oci_registry(target: Environment) -> Iterator[OciRegistry]:
         base_url=f"{scheme}://{target.aws.registry_host}",
         auth=(given.username, given.password.get_secret_value()),
         timeout=_REQUEST_SECONDS,
+        follow_redirects=True,  # ECR hands blobs out from S3; httpx leaves the login out there
     ) as client:
         yield OciRegistry(client)
 

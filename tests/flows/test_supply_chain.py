@@ -29,6 +29,7 @@ class Workshop:
 
     done: list[str] = field(default_factory=list)
     failing: set[str] = field(default_factory=set)
+    tagged: list[str] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
 
     def task(self, name: str, error: type[SymphonyError] = SymphonyError) -> Any:
@@ -44,6 +45,16 @@ class Workshop:
 
         return noted
 
+    def tagging(self) -> Any:
+        @task
+        def tag(change: Change, image: Image) -> None:
+            del change
+            self.tagged.append(image.application)
+            if "tag" in self.failing:
+                raise SymphonyError("tag fails")
+
+        return tag
+
 
 @pytest.fixture
 def shop(monkeypatch: pytest.MonkeyPatch) -> Workshop:
@@ -51,6 +62,7 @@ def shop(monkeypatch: pytest.MonkeyPatch) -> Workshop:
     shop.gate.set()
     monkeypatch.setattr(module, "sign", shop.task("sign"))
     monkeypatch.setattr(module, "attach_sbom", shop.task("list"))
+    monkeypatch.setattr(module, "tag_commit", shop.tagging())
     monkeypatch.setattr(module, "check_origin", shop.task("origin", RefusedImageError))
     monkeypatch.setattr(module, "check_findings", shop.task("findings", RefusedImageError))
     return shop
@@ -98,7 +110,7 @@ def test_what_is_not_required_is_made_beside_the_deploy(delivery: Delivery, shop
 
 def test_what_fails_beside_the_deploy_fails_nothing(delivery: Delivery, shop: Workshop) -> None:
     change = asking(delivery.change(), sbom="attached")
-    shop.failing.add("list one")
+    shop.failing |= {"list one", "tag"}
 
     def body() -> None:
         with attached(change, [delivery.image("one", "a"), delivery.image("two", "b")]):
@@ -106,6 +118,7 @@ def test_what_fails_beside_the_deploy_fails_nothing(delivery: Delivery, shop: Wo
 
     run(body)
     assert shop.done == ["list two"]
+    assert sorted(shop.tagged) == ["one", "two"]
 
 
 def test_what_is_required_and_cannot_be_made_stops_the_deploy(delivery: Delivery, shop: Workshop) -> None:

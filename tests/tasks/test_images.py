@@ -2,168 +2,177 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from docker.errors import APIError, ImageNotFound
-from hypothesis import given
-from hypothesis import strategies as st
 
 import tasks.images
 from symphony.change import Change
-from symphony.config import Application, load
-from symphony.errors import BadInputError, SymphonyError, TransientError
-from tasks.images import bases_of, build_image, content_tag, source
-
-if TYPE_CHECKING:
-    from tests.conftest import Delivery
+from symphony.config import load
+from symphony.errors import SymphonyError, TransientError
+from tasks.ecr import Login
+from tasks.images import build_image, check_repositories, push_image, tag_commit
+from tasks.source import VERSION, Source
 
 ROOT = Path(__file__).parents[2]
-HELLO = Application(
-    source="apps/hello", chart="charts/hello", repository="{environment}/hello", build_args={"BASE": "base:1"}
-)
+TAG = "0" * 32
+TARGET = f"127.0.0.1:5010/dev/hello:{TAG}"
+DIGEST = f"sha256:{'d' * 64}"
+OTHER = f"sha256:{'e' * 64}"
 
 
-class Engine:
-    """As much of a Docker engine as the hash and the build ask for."""
+class World:
+    """As much of a Docker engine, ECR and its registry as a build and a push ask for."""
 
-    def __init__(self, bases: dict[str, str], events: list[dict[str, Any]] | None = None) -> None:
-        self.bases = bases
-        self.images = SimpleNamespace(get=self._get, get_registry_data=self._registry)
-        self.api = SimpleNamespace(build=self._build)
-        self.events = events or []
-
-    def _get(self, name: str) -> SimpleNamespace:
-        if name not in self.bases:
-            raise ImageNotFound(name)
-        return SimpleNamespace(id=self.bases[name])
-
-    def _registry(self, name: str) -> SimpleNamespace:
-        raise APIError(f"no {name}", explanation="not found")
+    def __init__(self) -> None:
+        self.api = SimpleNamespace(build=self._build, push=self._push)
+        self.events: list[dict[str, Any]] = []
+        self.tags: dict[str, str] = {}
+        self.labels: dict[str, str] = {}
+        self.mutable = False
+        self.logged: list[str] = []
 
     def _build(self, **options: Any) -> Iterator[dict[str, Any]]:
         self.options = options
         yield from self.events
 
+    def _push(self, _repository: str, **options: Any) -> Iterator[dict[str, Any]]:
+        self.options = options
+        yield from self.events
+        self.tags.setdefault(options["tag"], DIGEST)
+
+    def describe_images(self, **asked: Any) -> dict[str, Any]:
+        tagged = {tag: digest for tag, digest in self.tags.items() if digest == asked["imageIds"][0]["imageDigest"]}
+        return {"imageDetails": [{"imageTags": list(tagged)}]}
+
+    def describe_repositories(self, **asked: Any) -> dict[str, Any]:
+        mutability = "MUTABLE" if self.mutable else "IMMUTABLE"
+        return {
+            "repositories": [
+                {"repositoryName": name, "imageTagMutability": mutability} for name in asked["repositoryNames"]
+            ]
+        }
+
+    def get_lifecycle_policy(self, **_: Any) -> dict[str, Any]:
+        return {}
+
+    def tag(self, _repository: str, digest: str, tag: str) -> None:
+        self.tags[tag] = digest
+
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
-    engine = Engine({"base:1": "sha256:one"})
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    world = World()
 
     @contextlib.contextmanager
-    def client() -> Iterator[Engine]:
-        yield engine
+    def given(*_: object) -> Iterator[World]:
+        yield world
 
-    monkeypatch.setattr(tasks.images, "docker_client", client)
-    return engine
+    @contextlib.contextmanager
+    def registry(*_: object) -> Iterator[Any]:
+        yield SimpleNamespace(labels=lambda *_: world.labels, tag=world.tag)
+
+    def log(text: str, *values: object) -> None:
+        world.logged.append(text % values)
+
+    monkeypatch.setattr(tasks.images, "docker_client", given)
+    monkeypatch.setattr(tasks.images, "oci_registry", registry)
+    monkeypatch.setattr(tasks.images, "get_run_logger", lambda: SimpleNamespace(info=log, warning=log))
+    monkeypatch.setattr(tasks.images, "login", lambda _: Login(username="AWS", password="p"))  # type: ignore[arg-type]
+    monkeypatch.setattr(tasks.images, "find_image", lambda _target, _repository, tag: world.tags.get(tag))
+    monkeypatch.setattr(tasks.images, "confirm", lambda *_: None)
+    monkeypatch.setattr("tasks.ecr.client", lambda *_: world)
+    return world
 
 
 @pytest.fixture
-def context(tmp_path: Path) -> Path:
-    (tmp_path / "Dockerfile").write_text("ARG BASE\nFROM ${BASE}\nCOPY . .\n")
-    (tmp_path / "main.py").write_text("print(1)\n")
-    (tmp_path / ".dockerignore").write_text("# notes\n*.md\n")
-    return tmp_path
+def change(tmp_path: Path) -> Change:
+    return Change(load(ROOT / "symphony.yaml"), "dev", "a" * 40, None, tmp_path, tmp_path, "", None)
 
 
-def tag(context: Path, application: Application = HELLO) -> str:
-    return content_tag.fn("hello", context, application)
+@pytest.fixture
+def source(tmp_path: Path) -> Source:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    return Source(tmp_path, "https://git.example/platform.git", "a" * 40, 1_700_000_000)
 
 
-@pytest.mark.usefixtures("engine")
-def test_the_same_content_has_the_same_tag_whatever_its_times_and_what_is_ignored(context: Path) -> None:
-    before = tag(context)
-    (context / "main.py").touch()
-    (context / "notes.md").write_text("not in the image")
-    assert tag(context) == before
-    assert len(before) == 32
-
-
-def test_whatever_goes_into_the_image_changes_the_tag(context: Path, engine: Engine) -> None:
-    seen = [tag(context)]
-    (context / "main.py").write_text("print(2)\n")
-    seen.append(tag(context))
-    (context / "main.py").chmod(0o755)
-    seen.append(tag(context))
-    (context / "main.py").rename(context / "other.py")
-    seen.append(tag(context))
-    seen.append(tag(context, HELLO.model_copy(update={"build_args": {"BASE": "base:1", "X": "1"}})))
-    engine.bases["base:1"] = "sha256:two"
-    seen.append(tag(context))
-    (context / "Dockerfile").write_text("ARG BASE\nFROM ${BASE}\n")
-    seen.append(tag(context))
-    assert len(set(seen)) == len(seen)
-
-
-@pytest.mark.usefixtures("engine")
-def test_a_base_image_that_is_nowhere_is_named(context: Path) -> None:
-    with pytest.raises(SymphonyError, match="'base:2' is neither in the engine nor in its registry"):
-        tag(context, HELLO.model_copy(update={"build_args": {"BASE": "base:2"}}))
-
-
-def test_bases_are_filled_in_from_arguments_and_own_stages_are_none() -> None:
-    text = "ARG BASE=a:1\nARG TOOL\nFROM --platform=linux/amd64 $BASE AS build\n"
-    text += "FROM ${TOOL} as tool\nFROM build\nFROM scratch\n"
-    assert bases_of(text, {"TOOL": "t:2"}) == ["a:1", "t:2"]
-
-
-@given(st.text(max_size=200))
-def test_no_dockerfile_breaks_the_reader(text: str) -> None:
-    assert isinstance(bases_of(text, {}), list)
-
-
-def change(tree: Path) -> Change:
-    configuration = load(ROOT / "symphony.yaml")
-    return Change(configuration, "dev", "a" * 40, None, tree, tree, "", None)
-
-
-@pytest.mark.usefixtures("engine")
-def test_a_failing_build_tells_the_step_that_failed(
-    context: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tasks.images, "get_run_logger", lambda: SimpleNamespace(info=lambda *_: None))
-    engine.events = [{"stream": "Step 3/3 : RUN false\n"}, {"error": "The command '/bin/sh -c false' returned 1"}]
+def test_a_failing_build_tells_the_step_that_failed(world: World, change: Change, source: Source) -> None:
+    world.events = [{"stream": "Step 3/3 : RUN false\n"}, {"error": "The command '/bin/sh -c false' returned 1"}]
     with pytest.raises(
         SymphonyError, match=r"The image of hello does not build: .*returned 1.*\n.*Step 3/3 : RUN false"
     ) as caught:
-        build_image.fn(change(context), "hello", context, "t")
+        build_image.fn(change, "hello", source, TAG)
     assert not isinstance(caught.value, TransientError)
-    assert engine.options["tag"] == "127.0.0.1:5010/dev/hello:t"
-    assert engine.options["labels"]["org.opencontainers.image.revision"] == "a" * 40
+    assert world.options["tag"] == TARGET
+    assert world.options["labels"]["org.opencontainers.image.revision"] == "a" * 40
+    assert world.logged == ["hello │ Step 3/3 : RUN false"]
 
 
-def test_a_source_that_is_missing_or_leads_out_is_refused(tmp_path: Path) -> None:
-    here = change(tmp_path)
-    with pytest.raises(BadInputError, match="'hello' has no folder 'apps/hello'"), source(here, "hello"):
-        pass
-    (tmp_path / "apps").mkdir()
-    (tmp_path / "apps" / "hello").symlink_to("/etc")
-    with pytest.raises(BadInputError, match="has no folder"), source(here, "hello"):
-        pass
-    (tmp_path / "apps" / "hello").unlink()
-    (tmp_path / "apps" / "hello").mkdir()
-    with pytest.raises(BadInputError, match="has no 'Dockerfile'"), source(here, "hello"):
-        pass
-    (tmp_path / "apps" / "hello" / "Dockerfile").write_text("FROM scratch")
-    with source(replace(here, base="b" * 40), "hello") as folder:
-        assert folder == tmp_path / "apps" / "hello"
+def test_a_dockerfile_that_asks_for_it_gets_the_commits_time(world: World, change: Change, source: Source) -> None:
+    build_image.fn(change, "hello", source, TAG)
+    assert "SOURCE_DATE_EPOCH" not in world.options["buildargs"]
+    (source.folder / "Dockerfile").write_text("FROM scratch\nARG SOURCE_DATE_EPOCH\n")
+    build_image.fn(change, "hello", source, TAG)
+    assert world.options["buildargs"]["SOURCE_DATE_EPOCH"] == "1700000000"
 
 
-def test_a_source_in_another_repository_is_its_own_refs_folder(delivery: Delivery) -> None:
-    delivery.commit("services/one/Dockerfile", "FROM scratch\n")
-    application = delivery.change().configuration.applications["one"]
-    elsewhere = application.model_copy(update={"git": f"file://{delivery.remote}", "source": "services/one"})
-    here = delivery.change()
-    configuration = here.configuration.model_copy(update={"applications": {"one": elsewhere}})
-    with source(replace(here, configuration=configuration), "one") as folder:
-        assert (folder / "Dockerfile").read_text() == "FROM scratch\n"
-        assert not folder.is_relative_to(here.tree)
-    assert not folder.exists()
-    gone = configuration.model_copy(
-        update={"applications": {"one": elsewhere.model_copy(update={"ref": "no-such-branch"})}}
-    )
-    with pytest.raises(BadInputError, match="'no-such-branch'"), source(replace(here, configuration=gone), "one"):
-        pass
+def test_a_pushed_image_is_what_the_registry_calls_it(world: World, change: Change, source: Source) -> None:
+    world.events = [{"status": "Pushed"}, {"aux": {"Digest": DIGEST}}]
+    image = push_image.fn(change, "hello", source, TARGET)
+    assert (image.digest, image.tag, image.built, image.commit) == (DIGEST, TAG, True, "a" * 40)
+    assert world.options["auth_config"] == {"username": "AWS", "password": "p"}
+
+
+@pytest.mark.parametrize(
+    ("said", "passing"),
+    [
+        ("received unexpected HTTP status: 503 Service Unavailable", True),
+        ("toomanyrequests: Rate exceeded", True),
+        ("denied: Your authorization token has expired. Reauthenticate and try again.", True),
+        ("write tcp 10.0.0.1:443: write: broken pipe", True),
+        ("denied: User is not authorized to perform ecr:PutImage", False),
+    ],
+)
+def test_a_push_is_tried_again_for_what_can_pass(
+    said: str, world: World, change: Change, source: Source, *, passing: bool
+) -> None:
+    world.events = [{"error": said}]
+    with pytest.raises(SymphonyError, match="The registry does not take the image of hello") as caught:
+        push_image.fn(change, "hello", source, TARGET)
+    assert isinstance(caught.value, TransientError) == passing
+
+
+def test_a_tag_taken_by_other_content_is_an_error_that_says_so(world: World, change: Change, source: Source) -> None:
+    world.events = [{"error": "tag invalid: the tag exists already and the repository is immutable"}]
+    world.tags = {TAG: OTHER}
+    with pytest.raises(SymphonyError, match=f"dev/hello:{TAG}.* was taken by other content, {OTHER}") as caught:
+        push_image.fn(change, "hello", source, TARGET)
+    assert not isinstance(caught.value, TransientError)
+
+
+def test_a_tag_taken_meanwhile_by_a_build_of_the_same_content_is_as_good(
+    world: World, change: Change, source: Source
+) -> None:
+    world.events = [{"error": "tag invalid: the tag exists already and the repository is immutable"}]
+    world.tags, world.labels = {TAG: OTHER}, {VERSION: TAG}
+    image = push_image.fn(change, "hello", source, TARGET)
+    assert (image.digest, image.built) == (OTHER, False)
+
+
+def test_a_commit_is_an_alias_tag_given_once(world: World, change: Change, source: Source) -> None:
+    world.events = [{"aux": {"Digest": DIGEST}}]
+    image = push_image.fn(change, "hello", source, TARGET)
+    tag_commit.fn(change, image)
+    assert world.tags == {TAG: DIGEST, f"commit-{'a' * 40}": DIGEST}
+    world.tag = lambda *_: pytest.fail("it was tagged again")  # type: ignore[method-assign, assignment, misc]
+    tag_commit.fn(change, image)
+
+
+def test_a_repository_whose_tags_move_is_told(world: World, change: Change) -> None:
+    check_repositories.fn(change, ["hello"])
+    assert world.logged == []
+    world.mutable = True
+    check_repositories.fn(change, ["hello"])
+    assert world.logged == ["The tags of dev/hello can be moved (imageTagMutability MUTABLE); set it to IMMUTABLE."]

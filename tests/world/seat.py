@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import sys
 import time
@@ -13,6 +14,7 @@ from typing import Self
 import httpx
 
 from deployments.client import PrefectApi, Run
+from sandbox.aws.client import client
 from sandbox.git import git_environment
 from sandbox.prefect import worker_environment
 from sandbox.world import HOST, World
@@ -94,6 +96,12 @@ class Seat:
         command = [sys.executable, "-c", "from cli.main import main; main()", *arguments]
         environment = worker_environment(self.world)
         return tool.run(command, cwd=self.world.source, env=environment, ok=ok, limit=120).stdout
+
+    def login(self) -> tuple[str, str]:
+        """A fresh login of ECR: user and password."""
+        entry = client(self.world, "ecr").get_authorization_token()["authorizationData"][0]
+        user, _, password = base64.b64decode(entry["authorizationToken"]).decode().partition(":")
+        return user, password
 
     def desired(self) -> str:
         """The tree of dev's desired state."""

@@ -61,11 +61,6 @@ class Origin(Seat):
         self.git("fetch", "--quiet", "origin")
         return self.git("rev-parse", "origin/env/dev")
 
-    def login(self) -> tuple[str, str]:
-        entry = client(self.world, "ecr").get_authorization_token()["authorizationData"][0]
-        user, _, password = base64.b64decode(entry["authorizationToken"]).decode().partition(":")
-        return user, password
-
     def registry(self) -> OciRegistry:
         return OciRegistry(httpx.Client(base_url=f"http://{HOST}:{self.world.ports.ecr}", auth=self.login()))
 
