@@ -154,15 +154,18 @@ def ended_badly(pod: Object) -> Fault | None:
     return None
 
 
-def newest_pods(cluster: Cluster, target: Environment, application: str, pods: Iterable[Object]) -> list[Object]:
+def newest_pods(
+    cluster: Cluster, target: Environment, application: str, pods: Iterable[Object], since: str = ""
+) -> list[Object]:
     """Those pods that belong to the newest ReplicaSet of the application's Deployments; an old version's do not count.
 
-    Pods of no Deployment (a Job's, a StatefulSet's) count too.
+    Pods of no Deployment (a Job's, a StatefulSet's) count too; a Job's, such as the migration's that an earlier version
+    left behind, where it was made since then (RFC 3339).
 
     Raises:
         TransientError: The cluster could not be reached.
     """
-    candidates = list(pods)
+    candidates = [pod for pod in pods if not _of_job(pod) or pod["metadata"]["creationTimestamp"] >= since]
     if not any(_HASH in pod["metadata"].get("labels", {}) for pod in candidates):
         return candidates
     sets = cluster.objects(_in(REPLICA_SETS, target), labelSelector=selector(application))
@@ -196,7 +199,7 @@ def refusal(deployment: Object) -> str:
     return ""
 
 
-def diagnose(cluster: Cluster, target: Environment, application: str, reason: str) -> Diagnosis:
+def diagnose(cluster: Cluster, target: Environment, application: str, reason: str, since: str = "") -> Diagnosis:
     """Gather why an application does not come up.
 
     Args:
@@ -204,12 +207,13 @@ def diagnose(cluster: Cluster, target: Environment, application: str, reason: st
         target: The environment.
         application: Its name.
         reason: What ended the wait, in one clause.
+        since: When the sync that is looked into began (RFC 3339); empty where none was needed.
 
     Raises:
         TransientError: The cluster could not be reached.
     """
     every = cluster.objects(_in(PODS, target), labelSelector=selector(application))
-    pods = newest_pods(cluster, target, application, every)
+    pods = newest_pods(cluster, target, application, every, since)
     faults = [(pod, fault) for pod in pods if (fault := fault_of(pod) or ended_badly(pod))][:_PODS]
     deployments = cluster.objects(_in(DEPLOYMENTS, target), labelSelector=selector(application))
     names = {one["metadata"]["name"] for one in [*pods, *deployments]}
@@ -226,6 +230,10 @@ def diagnose(cluster: Cluster, target: Environment, application: str, reason: st
 def selector(application: str) -> str:
     """Label selector of an application's objects (Kubernetes' recommended labels)."""
     return f"app.kubernetes.io/name={application}"
+
+
+def _of_job(pod: Object) -> bool:
+    return any(owner["kind"] == "Job" for owner in pod["metadata"].get("ownerReferences", []))
 
 
 def _in(path: str, target: Environment) -> str:

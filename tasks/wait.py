@@ -253,12 +253,13 @@ class Wait:
         ]
         if not pods or not settled(self._cluster, self._target, name):
             return None
-        return next(map(fault_of, newest_pods(self._cluster, self._target, name, pods)), None)
+        newest = newest_pods(self._cluster, self._target, name, pods, judgement.since)
+        return next(map(fault_of, newest), None)
 
     def _fail(self, name: str, reason: str) -> None:
         full = application_name(self._change.environment, name)
         try:
-            found = diagnose(self._cluster, self._target, name, reason)
+            found = diagnose(self._cluster, self._target, name, reason, self._waiting[name].judgement.since)
             self._failed.append(found.model_copy(update={"resources": self._argocd.unwell(full)}))
         except SymphonyError as error:
             self._failed.append(Diagnosis(application=name, reason=f"{reason}; why cannot be seen: {error}"))

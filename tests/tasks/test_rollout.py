@@ -200,6 +200,29 @@ def test_a_crash_loop_of_old_pods_does_not_count(delivery: Delivery, cluster: Fa
     assert wait(change, commit, "one").failed == ()
 
 
+@pytest.mark.parametrize(("made", "told"), [("2025-12-31T00:00:00Z", False), ("2026-01-01T00:00:01Z", True)])
+def test_the_pod_of_a_job_tells_why_only_where_this_sync_made_it(
+    delivery: Delivery, cluster: FakeCluster, *, made: str, told: bool
+) -> None:
+    change, commit = write(delivery, "one")
+    cluster.applications["one"] = application("one", commit, "Degraded")
+    cluster.pods["migration"] = {
+        "metadata": {
+            "name": "one-migrate",
+            "namespace": "dev",
+            "creationTimestamp": made,
+            "labels": {"app.kubernetes.io/name": "one"},
+            "ownerReferences": [{"kind": "Job", "uid": "job"}],
+        },
+        "status": {
+            "phase": "Failed",
+            "containerStatuses": [{"name": "main", "state": {"terminated": {"exitCode": 1, "reason": "Error"}}}],
+        },
+    }
+    (failed,) = wait(change, commit, "one").failed
+    assert ("no such table" in failed.sentence) is told
+
+
 def test_a_deployment_that_its_controller_has_not_seen_is_not_judged(delivery: Delivery, cluster: FakeCluster) -> None:
     change, commit = write(delivery, "one")
     cluster.applications["one"] = application("one", commit, "Degraded")
