@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from prefect import flow
+from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
 from flows.addons import cluster_steps, take_steps
-from flows.layer import Layers, SideBySide
+from flows.layer import NOT_APPLIED, Layers, SideBySide
 from flows.names import run_name
 from flows.outputs import keep_outputs
 from flows.removed_units import check_destroyable, destroy_units, tell_removed
@@ -28,7 +29,7 @@ from tasks.live import Live, live_of
 from tasks.lock import locked_units
 from tasks.mocks import refuse_mocks
 from tasks.plan_text import keep_texts
-from tasks.saved_plan import Shelf, read_progress, remove_plans
+from tasks.saved_plan import Progress, Shelf, keep_results, read_progress, remove_plans
 from tasks.state_file import state_file
 from tasks.state_move import StateMove, find_moves, move_state
 from tasks.terragrunt import bootstrap_state
@@ -96,6 +97,7 @@ def provision_change(  # noqa: PLR0913 - the choices of one run
     approval_hours: float = 24,
     destroy: bool = False,
     move_states: bool = False,
+    later: bool = False,
 ) -> tuple[UnitResult, ...]:
     """Bring the units that a change touches to what its commit says.
 
@@ -110,6 +112,7 @@ def provision_change(  # noqa: PLR0913 - the choices of one run
         approval_hours: How long to wait for a person's approval.
         destroy: Destroy the units that are no longer in the tree, after all else is applied.
         move_states: Let the states of moved units follow them; without it such a unit is not planned.
+        later: Whether a later stage of the run may be suspended too; resumed, the run takes the results it had here.
 
     Returns:
         What became of each affected unit, in the order of the layers.
@@ -142,8 +145,10 @@ def provision_change(  # noqa: PLR0913 - the choices of one run
         must_ask = change.target.protected and not approved_by.strip() and not plan_only
         beside = functools.cache(lambda: Shelf(change, _bucket(live, units, gone))) if units or gone.units else None
         shelf = beside() if must_ask and can_ask() and beside else None
-        if bucket and shelf:
-            bucket.result()
+        progress = _progress(change, shelf, bucket)
+        if progress.done:
+            get_run_logger().info("The units are as this run left them before it was suspended.")
+            return progress.results
         names = () if destroy else gone.names
         parallelism = change.configuration.infrastructure.parallelism
         taken = Layers(
@@ -153,7 +158,7 @@ def provision_change(  # noqa: PLR0913 - the choices of one run
             must_ask=must_ask,
             approval_hours=approval_hours,
             shelf=shelf,
-            earlier=read_progress(shelf) if shelf else {},
+            earlier={result.unit: result for result in progress.results},
             blocked={move.new: move.reason for move in waiting},
             show=lambda so_far: _report(change, so_far, unaffected, names, beside),
         )
@@ -164,15 +169,31 @@ def provision_change(  # noqa: PLR0913 - the choices of one run
         if not plan_only:
             keep_outputs(change, taken, units)
         take_steps(taken, steps)
-        if shelf:
-            remove_plans(shelf)
         results = (*taken.results.values(), *left)
+        if shelf:
+            _clear(shelf, results, later=later)
         _report(change, results, unaffected, names, beside)
         if not plan_only:
             _raise_for(change, results)
         else:
             _raise_for(change, [result for result in results if result.state == "failed"])
         return results
+
+
+def _progress(change: Change, shelf: Shelf | None, bucket: PrefectFuture[Any] | None) -> Progress:
+    """What this run had done for the commit before it was suspended."""
+    if shelf and bucket:
+        bucket.result()
+    progress = read_progress(shelf) if shelf else Progress(commit=change.commit)
+    return progress if progress.commit == change.commit else progress.model_copy(update={"done": False})
+
+
+def _clear(shelf: Shelf, results: Sequence[UnitResult], *, later: bool) -> None:
+    """Take the run's plans away; where all is well and a later stage may be suspended, its results stay."""
+    if later and not any(result.state in NOT_APPLIED for result in results):
+        keep_results(shelf, results)
+    else:
+        remove_plans(shelf)
 
 
 def _follow(change: Change, moves: Sequence[StateMove]) -> None:

@@ -106,7 +106,7 @@ def release_change(change: Change, *, approved_by: str = "", approval_hours: flo
 def _provision(story: Story, approved_by: str, approval_hours: float) -> None:
     """Provision, and keep what was applied also where a unit failed."""
     try:
-        story.units = provision_change(story.change, approved_by=approved_by, approval_hours=approval_hours)
+        story.units = provision_change(story.change, approved_by=approved_by, approval_hours=approval_hours, later=True)
     except ProvisionError as error:
         story.units = error.results
         raise

@@ -46,10 +46,17 @@ class SavedPlan(Fact):
 
 
 class Progress(Fact):
-    """What a run had done before it was suspended, since it starts from its top when it is resumed."""
+    """What a run had done before it was suspended, since it starts from its top when it is resumed.
+
+    Attributes:
+        commit: What it brought to the environment.
+        results: What became of units.
+        done: Whether these are all units, and only a later stage is left.
+    """
 
     commit: Commit
     results: tuple[UnitResult, ...] = ()
+    done: bool = False
 
 
 @dataclass(frozen=True)
@@ -184,8 +191,8 @@ def fetch_plans(shelf: Shelf, live: Live, units: Iterable[Unit]) -> dict[str, Sa
 
 
 @task(name="read progress", task_run_name="read progress in {shelf.change.environment}", **TRANSIENT)
-def read_progress(shelf: Shelf) -> dict[str, UnitResult]:
-    """What this run had done before it was suspended, by unit; nothing in a run that was not.
+def read_progress(shelf: Shelf) -> Progress:
+    """What this run had done before it was suspended; nothing in a run that was not.
 
     Args:
         shelf: Where the run keeps it.
@@ -196,11 +203,10 @@ def read_progress(shelf: Shelf) -> dict[str, UnitResult]:
     """
     try:
         if "progress.json" not in shelf.names():
-            return {}
-        progress = Progress.model_validate_json(shelf.get("progress.json"))
+            return Progress(commit=shelf.change.commit)
+        return Progress.model_validate_json(shelf.get("progress.json"))
     except (BotoCoreError, ClientError) as error:
         raise aws.told(error, f"reading s3://{shelf.bucket}/{shelf.place}") from error
-    return {result.unit: result for result in progress.results}
 
 
 @task(name="remove plans", task_run_name="remove plans of {shelf.change.environment}", **TRANSIENT)
@@ -221,3 +227,23 @@ def remove_plans(shelf: Shelf, units: Iterable[Unit] | None = None) -> None:
             shelf.remove(place)
     except (BotoCoreError, ClientError) as error:
         raise aws.told(error, f"removing the plans in s3://{shelf.bucket}/{shelf.place}") from error
+
+
+@task(name="keep results", task_run_name="keep results of {shelf.change.environment}", **TRANSIENT)
+def keep_results(shelf: Shelf, results: Iterable[UnitResult]) -> None:
+    """Keep what became of all units for the stages of the run that may be suspended too, and remove its plans.
+
+    Args:
+        shelf: Where.
+        results: What became of each unit.
+
+    Raises:
+        TransientError: S3 was throttling or out of reach.
+        SymphonyError: S3 refused.
+    """
+    progress = Progress(commit=shelf.change.commit, results=tuple(results), done=True)
+    try:
+        shelf.remove(shelf.place)
+        shelf.put("progress.json", progress.model_dump_json().encode())
+    except (BotoCoreError, ClientError) as error:
+        raise aws.told(error, f"keeping the results in s3://{shelf.bucket}/{shelf.place}") from error

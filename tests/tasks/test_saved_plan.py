@@ -15,7 +15,7 @@ from symphony.errors import SymphonyError, TransientError
 from symphony.models import UnitPlan, UnitResult
 from tasks import saved_plan
 from tasks.live import Live
-from tasks.saved_plan import Shelf, fetch_plans, read_progress, remove_plans, save_plans
+from tasks.saved_plan import Progress, Shelf, fetch_plans, keep_results, read_progress, remove_plans, save_plans
 from tasks.terragrunt import plan_files, restore, shown_plan
 from tasks.units import Unit
 
@@ -119,9 +119,22 @@ def test_a_plan_that_somebody_changed_is_refused(bucket: Bucket, tmp_path: Path,
 
 def test_what_was_done_before_the_wait_is_remembered(bucket: Bucket, tmp_path: Path) -> None:
     del bucket
-    assert read_progress.fn(shelf()) == {}
+    assert read_progress.fn(shelf()) == Progress(commit="c" * 40)
     save(tmp_path, shelf())
-    assert {path: result.state for path, result in read_progress.fn(shelf()).items()} == {"before": "applied"}
+    found = read_progress.fn(shelf())
+    assert [(result.unit, result.state) for result in found.results] == [("before", "applied")]
+    assert not found.done
+
+
+def test_what_became_of_all_units_is_kept_for_a_later_stage_and_their_plans_are_not(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    save(tmp_path, shelf())
+    keep_results.fn(shelf(), [UnitResult(unit="one", state="unchanged")])
+    assert set(bucket.objects) == {"symphony-plans/prod/run-1/progress.json"}
+    found = read_progress.fn(shelf())
+    assert found.done
+    assert [(result.unit, result.state) for result in found.results] == [("one", "unchanged")]
 
 
 def test_nothing_is_left_of_a_run_that_ended(bucket: Bucket, tmp_path: Path) -> None:
