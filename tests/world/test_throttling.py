@@ -81,7 +81,8 @@ def test_what_can_pass_is_tried_again_until_all_is_applied_and_the_story_says_it
     ]
     # And all the while a share of everything.
     share = Fault(".", every=4)
-    proxy.faults = [*bursts, share]
+    tried = Fault(r"PUT .*held/terraform\.tfstate\.tflock")
+    proxy.faults = [*bursts, tried, share]
     s3 = repository.session.client("s3")
     lock = {
         "ID": "1",
@@ -91,15 +92,20 @@ def test_what_can_pass_is_tried_again_until_all_is_applied_and_the_story_says_it
         "Path": "x",
     }
     s3.put_object(Bucket=BUCKET, Key=f"{ENVIRONMENT}/held/terraform.tfstate.tflock", Body=json.dumps(lock).encode())
-    # Longer than tofu waits for it.
-    free = threading.Timer(
-        26, lambda: s3.delete_object(Bucket=BUCKET, Key=f"{ENVIRONMENT}/held/terraform.tfstate.tflock")
-    )
-    free.start()
+    over = threading.Event()
+
+    def free() -> None:
+        """Take the lock away when tofu has waited for it in vain, which is for 20 seconds."""
+        while not (tried.seen or over.wait(0.1)):
+            pass
+        if not over.wait(26):
+            s3.delete_object(Bucket=BUCKET, Key=f"{ENVIRONMENT}/held/terraform.tfstate.tflock")
+
+    threading.Thread(target=free).start()
     try:
         results = repository.provision()
     finally:
-        free.cancel()
+        over.set()
         proxy.faults = []
     assert states(results) == dict.fromkeys(UNITS, "applied")
     assert [fault.given for fault in bursts] == [8, 4, 4, 4, 4]
