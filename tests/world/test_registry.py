@@ -14,11 +14,10 @@ import psutil
 import pytest
 
 from sandbox import daemon
-from sandbox.aws import Aws
 from sandbox.aws.client import client
 from sandbox.aws.part import login_life_file
 from sandbox.docker.base_image import NAME
-from sandbox.registry import Registry
+from sandbox.lifecycle import up
 from sandbox.world import HOST, World
 from symphony import tool
 from symphony.errors import ToolError
@@ -123,8 +122,8 @@ def test_images_are_put_back_after_the_api_was_killed(shelf: Shelf) -> None:
     process = psutil.Process(daemon.recorded(shelf.world)["aws"])
     process.kill()
     psutil.wait_procs([process], timeout=10)
-    Aws().bring_up(shelf.world)
-    Registry().bring_up(shelf.world)
+    # The whole of it: what was provisioned is lost too, and other tests rest on it.
+    up(shelf.world)
     after = shelf.images()["one"]
     assert after["imageDigest"] == before["imageDigest"]
     assert abs((after["imagePushedAt"] - before["imagePushedAt"]).total_seconds()) <= 1
