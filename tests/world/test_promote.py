@@ -89,7 +89,11 @@ def test_the_very_same_digest_goes_through_three_environments(ladder: Ladder) ->
     for environment in ("dev", "staging", "prod"):
         assert ladder.told(environment) == digest
         assert ladder.desired_digest(environment) == digest
-        assert ladder.running(environment) == {digest}
+        # A pod of the version before has some seconds to end.
+        deadline = time.monotonic() + _LIMIT_SECONDS
+        while (running := ladder.running(environment)) != {digest}:
+            assert time.monotonic() < deadline, (environment, running)
+            time.sleep(0.25)
         assert ladder.answer("/", environment) == ladder.answer()
     images = client(ladder.world, "ecr").describe_images(repositoryName="dev/hello")["imageDetails"]
     assert digest in {one["imageDigest"] for one in images}
