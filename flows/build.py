@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
-from prefect import flow, get_run_logger
+from prefect import allow_failure, flow, get_run_logger
+from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.names import run_name
 from flows.supply_chain import attached
 from symphony.change import Change
 from symphony.config import Name
+from symphony.ending import ended_together
 from symphony.errors import BadInputError
 from symphony.models import Image
 from tasks.affected import affected_applications
@@ -55,6 +57,7 @@ def build_images(change: Change, applications: Sequence[str]) -> tuple[Image, ..
         if name not in change.configuration.applications:
             known = ", ".join(change.configuration.applications)
             raise BadInputError(f"The application {name!r} is not in symphony.yaml; there are: {known}.")
+    limit = change.configuration.build.parallel
     with contextlib.ExitStack() as stack:
         sources = {name: stack.enter_context(source(change, name)) for name in applications}
         tags = {
@@ -66,7 +69,13 @@ def build_images(change: Change, applications: Sequence[str]) -> tuple[Image, ..
         missing = [name for name, image in found.items() if image is None]
         if missing:
             checked = check_repositories.submit(change, missing)
-        built = {name: build_image.submit(change, name, sources[name], tags[name].result()) for name in missing}
+        stack.enter_context(ended_together())
+        built = dict[str, PrefectFuture[str]]()
+        for place, name in enumerate(missing):
+            # So many at once: each waits for the one that many places before it, whatever comes of that.
+            before = [allow_failure(built[missing[place - limit]])] if place >= limit else []
+            tag = tags[name].result()
+            built[name] = build_image.submit(change, name, sources[name], tag, wait_for=before)  # type: ignore[call-overload]
         pushed = {name: push_image.submit(change, name, sources[name], built[name]) for name in missing}  # type: ignore[call-overload]
         for name in missing:
             built[name].result()

@@ -25,6 +25,7 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
 from symphony.addons import AccessEntry, Addon
+from symphony.build import Build
 from symphony.errors import BadInputError
 from symphony.section import Model as Model  # noqa: PLC0414 - sections are described by it elsewhere too
 from symphony.section import Name as Name  # noqa: PLC0414 - so that callers need one module
@@ -205,6 +206,7 @@ class Configuration(Model):
     project: Name
     git: Git
     infrastructure: Infrastructure = Infrastructure()
+    build: Build = Build()
     applications: dict[Name, Application] = Field(min_length=1)
     environments: dict[Name, Environment] = Field(min_length=1, description="In the order of promotion.")
 

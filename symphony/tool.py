@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from symphony.ending import under_way
 from symphony.errors import BadInputError, ToolError
 
 _TAIL_LINES = 40
@@ -94,6 +96,7 @@ def run(  # noqa: PLR0913 - each argument is one fact about the call, all but th
             start_new_session=True,
         )
         stack.callback(_end, process, patience)
+        stack.enter_context(under_way(functools.partial(_end, process, patience)))
         readers = output.follow(process)
         _feed(process, stdin)
         try:

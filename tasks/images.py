@@ -10,16 +10,15 @@ from symphony.change import Change
 from symphony.config import Application
 from symphony.errors import SymphonyError, TransientError
 from symphony.models import Digest, Image
-from tasks.docker_engine import docker_client, engine_errors
+from tasks.docker_engine import docker_client, engine_errors, events
 from tasks.ecr import confirm, find_image, login, shortcomings, tags_of
 from tasks.oci_registry import oci_registry
-from tasks.retry import BROKEN_CONNECTION, ONCE, TRANSIENT
+from tasks.retry import BROKEN_CONNECTION, TRANSIENT
 from tasks.source import VERSION, Source
 
 COMMIT_TAG = "commit-"
 """Beginning of the alias tags that name a commit; they are never candidates of the watch."""
 _LOG_TAIL = 15
-_BUILD_SECONDS = 1800
 _PASSING = (
     *BROKEN_CONNECTION,
     "500 ",
@@ -83,7 +82,7 @@ def check_repositories(change: Change, names: Sequence[str]) -> None:
         get_run_logger().warning("%s", shortcoming)
 
 
-@task(name="build image", task_run_name="build {name}", **ONCE)
+@task(name="build image", task_run_name="build {name}", **TRANSIENT)
 def build_image(change: Change, name: str, source: Source, tag: str) -> str:
     """Build an application's image, its log streamed to the run's.
 
@@ -97,17 +96,21 @@ def build_image(change: Change, name: str, source: Source, tag: str) -> str:
         The local name of the image, ``host/repository:tag``.
 
     Raises:
-        SymphonyError: The Dockerfile does not build; the sentence has the failing step's last lines.
-        TransientError: The engine is out of reach.
+        SymphonyError: The Dockerfile does not build (the sentence has the failing step's last lines), or not in time.
+        TransientError: The engine is out of reach, or broke off.
     """
     application = change.configuration.applications[name]
     target = f"{image_repository(change, application)}:{tag}"
     arguments = dict(application.build_args)
     if "SOURCE_DATE_EPOCH" in (source.folder / application.dockerfile).read_text(encoding="utf-8"):
         arguments.setdefault("SOURCE_DATE_EPOCH", str(source.epoch))
-    log, lines = get_run_logger(), list[str]()
+    log, lines, made = get_run_logger(), list[str](), False
     with docker_client() as engine, engine_errors(f"build {name}"):
-        stream = engine.api.build(
+        for event in events(
+            engine,
+            f"build of {name}",
+            change.configuration.build.timeout,
+            engine.api.build,
             path=str(source.folder),
             dockerfile=application.dockerfile,
             tag=target,
@@ -115,10 +118,7 @@ def build_image(change: Change, name: str, source: Source, tag: str) -> str:
             labels=source.labels(tag),
             rm=True,
             forcerm=True,
-            decode=True,
-            timeout=_BUILD_SECONDS,
-        )
-        for event in stream:
+        ):
             line = str(event.get("stream") or event.get("status") or "").rstrip()
             if line:
                 lines.append(line)
@@ -128,6 +128,9 @@ def build_image(change: Change, name: str, source: Source, tag: str) -> str:
                 raise SymphonyError(
                     f"The image of {name} does not build: {event['error'].strip()}. Last lines:\n{tail}"
                 )
+            made = made or "ID" in event.get("aux", {})
+    if not made:
+        raise TransientError(f"The Docker engine broke the build of {name} off.")
     return target
 
 
@@ -153,7 +156,10 @@ def push_image(change: Change, name: str, source: Source, target: str) -> Image:
     with docker_client() as engine, engine_errors(f"push {name}"):
         given = login(change.target)
         auth = {"username": given.username, "password": given.password.get_secret_value()}
-        for event in engine.api.push(repository, tag=tag, auth_config=auth, stream=True, decode=True):
+        limit, push = change.configuration.build.timeout, engine.api.push
+        for event in events(
+            engine, f"push of {name}", limit, push, repository=repository, tag=tag, auth_config=auth, stream=True
+        ):
             refused = refused or str(event.get("error", "")).strip()
             digest = event.get("aux", {}).get("Digest", digest)
     if "immutable" in refused.lower():

@@ -27,7 +27,7 @@ class World:
     """As much of a Docker engine, ECR and its registry as a build and a push ask for."""
 
     def __init__(self) -> None:
-        self.api = SimpleNamespace(build=self._build, push=self._push)
+        self.api = SimpleNamespace(build=self._build, push=self._push, hooks={"response": []})
         self.events: list[dict[str, Any]] = []
         self.tags: dict[str, str] = {}
         self.labels: dict[str, str] = {}
@@ -36,12 +36,13 @@ class World:
 
     def _build(self, **options: Any) -> Iterator[dict[str, Any]]:
         self.options = options
-        yield from self.events
+        for told in self.api.hooks["response"]:
+            told(SimpleNamespace(raw=SimpleNamespace(closed=True)))
+        return iter(self.events)
 
-    def _push(self, _repository: str, **options: Any) -> Iterator[dict[str, Any]]:
-        self.options = options
-        yield from self.events
+    def _push(self, **options: Any) -> Iterator[dict[str, Any]]:
         self.tags.setdefault(options["tag"], DIGEST)
+        return self._build(**options)
 
     def describe_images(self, **asked: Any) -> dict[str, Any]:
         tagged = {tag: digest for tag, digest in self.tags.items() if digest == asked["imageIds"][0]["imageDigest"]}
@@ -110,7 +111,14 @@ def test_a_failing_build_tells_the_step_that_failed(world: World, change: Change
     assert world.logged == ["hello │ Step 3/3 : RUN false"]
 
 
+def test_a_build_that_the_engine_broke_off_is_tried_again(world: World, change: Change, source: Source) -> None:
+    world.events = [{"stream": "Step 1/3 : FROM scratch\n"}]
+    with pytest.raises(TransientError, match="broke the build of hello off"):
+        build_image.fn(change, "hello", source, TAG)
+
+
 def test_a_dockerfile_that_asks_for_it_gets_the_commits_time(world: World, change: Change, source: Source) -> None:
+    world.events = [{"aux": {"ID": DIGEST}}]
     build_image.fn(change, "hello", source, TAG)
     assert "SOURCE_DATE_EPOCH" not in world.options["buildargs"]
     (source.folder / "Dockerfile").write_text("FROM scratch\nARG SOURCE_DATE_EPOCH\n")
