@@ -14,11 +14,12 @@ from pydantic import Field
 
 from flows.build import build_images
 from flows.names import run_name
+from flows.smoke import smoke_applications
 from flows.supply_chain import admit, attached
 from symphony.change import Change
 from symphony.config import Name, branch_of
-from symphony.errors import DeployError, HeldError, SupersededError, SymphonyError
-from symphony.models import Commit, Deployed, Desired, Digest, Image
+from symphony.errors import DeployError, HeldError, SmokeError, SupersededError, SymphonyError
+from symphony.models import Commit, Deployed, Desired, Digest, Image, Probe
 from tasks.affected import affected_applications
 from tasks.approval import ApprovalHours, Consent
 from tasks.change import open_change
@@ -46,7 +47,7 @@ def deploy(  # noqa: PLR0913 - the fields of the run form
     approved_by: Annotated[str, Field(max_length=200)] = "",
     approval_hours: ApprovalHours = 24,
 ) -> Any:
-    """Roll images out with the charts of a commit, and put back what was there where they do not come up.
+    """Roll images out with the charts of a commit, and put back what was there where they do not come up or answer.
 
     Args:
         environment: Environment of symphony.yaml to deploy to.
@@ -71,6 +72,7 @@ def deploy(  # noqa: PLR0913 - the fields of the run form
             return Completed(name="Held", message=str(error))
         if deployed is None:
             return Completed(message=f"Nothing that {environment} has differs from {change.commit[:12]}.")
+        prove(change, deployed, given or built)
         left = f" {held_sentence(environment, deployed.held)}" if deployed.held else ""
         return Completed(message=f"{change.commit[:12]} is live in {environment} after {deployed.seconds:.1f} s.{left}")
 
@@ -147,6 +149,29 @@ def deploy_trees(  # noqa: PLR0913 - what the commit has and says, and who let i
     started = time.monotonic()
     written = bring_trees(change, entries, origin, subject, removed, approver)
     return _come_up(change, written, entries, removed, started, Consent().hours)
+
+
+def prove(change: Change, deployed: Deployed, images: Sequence[Image]) -> tuple[Probe, ...]:
+    """Ask every URL of what was deployed; where one fails, the applications go back to what they were.
+
+    Args:
+        change: The commit being released.
+        deployed: What was deployed.
+        images: Images among which those of it are.
+
+    Returns:
+        One probe a URL.
+
+    Raises:
+        SmokeError: A URL did not answer as it should; the sentence says what was put back.
+        DeployError: What was put back does not come up either.
+    """
+    moved = [image for image in images if image.application in deployed.applications]
+    try:
+        return smoke_applications(change, moved)
+    except SmokeError as error:
+        put_back = undo(change, [image.application for image in moved])
+        raise SmokeError(f"{error} {put_back}") from error
 
 
 def undo(change: Change, applications: Collection[str]) -> str:

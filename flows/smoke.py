@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from prefect import flow
@@ -13,10 +14,12 @@ from symphony.change import Change
 from symphony.config import Name
 from symphony.errors import SmokeError
 from symphony.models import Image, Probe
-from tasks.artifacts import key_of, table
+from tasks.behind import look_behind
 from tasks.change import open_change
 from tasks.desired import live_images
-from tasks.ingress import ProbeError, probe, read_targets
+from tasks.ingress import read_targets
+from tasks.probe import ProbeError, probe
+from tasks.smoke_report import Failure, report
 
 
 @flow(name="smoke", flow_run_name=run_name("smoke"), task_runner=ThreadPoolTaskRunner(max_workers=16))  # type: ignore[arg-type]
@@ -36,7 +39,7 @@ def smoke_applications(change: Change, images: Sequence[Image]) -> tuple[Probe, 
 
     Args:
         change: The commit being released.
-        images: The applications, and the digest that each must tell at ``/version``.
+        images: The applications, and the image that each must tell.
 
     Returns:
         One probe a URL.
@@ -44,37 +47,25 @@ def smoke_applications(change: Change, images: Sequence[Image]) -> tuple[Probe, 
     Raises:
         SmokeError: A URL did not answer as it should.
     """
-    targets = read_targets(change, images)
-    asked = [probe.submit(target, change.target.ingress.timeout) for target in targets]
-    probes = tuple(_answer(one) for one in asked)
-    _report(change, probes)
-    failed = [one for one in probes if not one.passed]
-    if failed:
-        told = "; ".join(f"{one.url}: {one.problem}" for one in failed)
+    entrance = read_targets(change, images)
+    until = time.monotonic() + change.target.ingress.timeout
+    asked = [(target, probe.submit(change, target, entrance.bases, until)) for target in entrance.targets]
+    answered = [(target, _answer(one)) for target, one in asked]
+    failed = [(look_behind.submit(change, target), one) for target, one in answered if isinstance(one, ProbeError)]
+    failures = [Failure(one.probe, one.answer, tuple(seen.result())) for seen, one in failed]
+    probes = tuple(one.probe if isinstance(one, ProbeError) else one for _, one in answered)
+    report(change, probes, failures)
+    if failures:
+        told = "; ".join(one.sentence for one in failures)
         raise SmokeError(
-            f"{len(failed)} of {len(probes)} URLs of {change.environment} did not answer as they should: {told}."
+            f"{len(failures)} of {len(probes)} URLs of {change.environment} did not answer as they should: {told}."
         )
     return probes
 
 
-def _answer(asked: PrefectFuture[Probe]) -> Probe:
+def _answer(asked: PrefectFuture[Probe]) -> Probe | ProbeError:
     """The probe's result, also where it is a bad one: the table shows them all."""
     try:
         return asked.result()
     except ProbeError as error:
-        return error.probe
-
-
-def _report(change: Change, probes: Sequence[Probe]) -> None:
-    rows: list[dict[str, object]] = [
-        {
-            "application": one.application,
-            "URL": f"[{one.url}]({one.url})",
-            "status": one.status if one.status is not None else "none",
-            "ms": one.milliseconds if one.milliseconds is not None else "",
-            "version": one.version,
-            "result": one.problem or "good",
-        }
-        for one in probes
-    ]
-    table(key_of("smoke", change.environment), f"URLs of {change.environment}", rows)
+        return error

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 from prefect.exceptions import Pause
 
-from flows.deploy import undo
-from flows.smoke import smoke_applications
-from symphony.errors import SmokeError, SymphonyError
+from flows.deploy import prove
+from symphony.errors import SymphonyError
 from tasks.records import show_figures, write_record
 from tasks.story import Story
 
@@ -46,14 +45,9 @@ def ask_urls(story: Story) -> None:
         SmokeError: A URL did not answer as it should; the sentence says what was put back.
         DeployError: What was put back does not come up either.
     """
-    moved = story.deployed.applications if story.deployed else ()
-    images = [image for image in story.images if image.application in moved]
     with story.stage("smoke"):
-        try:
-            story.probes = smoke_applications(story.change, images)
-        except SmokeError as error:
-            put_back = undo(story.change, [image.application for image in images])
-            raise SmokeError(f"{error} {put_back}") from error
+        if story.deployed:
+            story.probes = prove(story.change, story.deployed, story.images)
 
 
 def _keep(story: Story) -> None:

@@ -82,11 +82,12 @@ class Ingress(Part):
 
 
 def settings(world: World) -> dict[str, Any]:
-    """Traefik's static configuration: two ports on loopback, the environments' Ingresses, no API, no dashboard."""
+    """Traefik's static configuration: three ports on loopback, the environments' Ingresses, no API, no dashboard."""
     return {
         "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
         "entryPoints": {
             "web": {"address": f"{HOST}:{world.ports.ingress}", "http": _STRICT},
+            "websecure": {"address": f"{HOST}:{world.ports.ingress_tls}", "http": {**_STRICT, "tls": {}}},
             "ping": {"address": f"{HOST}:{world.ports.ingress_ping}", "http": _STRICT},
         },
         "ping": {"entryPoint": "ping"},

@@ -41,6 +41,7 @@ class Ports:
     etcd_peer: int = 2390
     redis: int = 6390
     ingress: int = 8080
+    ingress_tls: int = 8443
     ingress_ping: int = 8089
     argocd: int = 8081
     argocd_repo: int = 8082

@@ -30,6 +30,7 @@ from symphony.errors import BadInputError
 from symphony.section import Model as Model  # noqa: PLC0414 - sections are described by it elsewhere too
 from symphony.section import Name as Name  # noqa: PLC0414 - so that callers need one module
 from symphony.section import RepositoryPath, Seconds
+from symphony.smoke import Smoke
 from symphony.supply_chain import SupplyChain
 
 
@@ -79,6 +80,9 @@ class Application(Model):
     values: dict[str, JsonValue] = Field(
         default_factory=dict,
         description="Values of the chart; `{unit.output}` stands for an output of the environment's Terragrunt unit.",
+    )
+    smoke: Smoke = Field(
+        default=Smoke(), description="What its URLs must answer; the annotation symphony.dev/smoke of an Ingress wins."
     )
 
     @field_validator("values")
@@ -154,6 +158,11 @@ class Ingress(Model):
         description="Scheme, host and port; the load balancer of the Ingress status by default.",
     )
     timeout: Seconds = Field(default=60, description="Seconds the smoke test waits for good answers.")
+    catch_all: bool = Field(
+        default=False,
+        description="Whether hosts that no Ingress names are answered too, such as by a landing page; "
+        "smoke makes sure that they are not.",
+    )
 
 
 class Promotion(Model):

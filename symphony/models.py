@@ -199,13 +199,26 @@ class Deployed(Fact):
 
 
 class Probe(Fact):
-    """One URL, asked through the ingress."""
+    """One URL, asked through the ingress.
+
+    Attributes:
+        application: Whose it is.
+        url: As people open it.
+        status: Of the last answer; None where none came.
+        milliseconds: Median time of the answers.
+        p95: Time that 95 of 100 answers kept to.
+        version: What it tells of itself.
+        note: What else is to be known, such as that it is no URL of the application's.
+        problem: Why the answer is no good one.
+    """
 
     application: str
     url: str
     status: int | None
     milliseconds: float | None
+    p95: float | None = None
     version: str = ""
+    note: str = ""
     problem: str = ""
 
     @property

@@ -26,9 +26,11 @@ APPLICATIONS = "/apis/argoproj.io/v1alpha1/namespaces/{namespace}/applications"
 APPLICATION_SETS = "/apis/argoproj.io/v1alpha1/namespaces/{namespace}/applicationsets"
 PROJECTS = "/apis/argoproj.io/v1alpha1/namespaces/{namespace}/appprojects"
 PODS = "/api/v1/namespaces/{namespace}/pods"
+SERVICES = "/api/v1/namespaces/{namespace}/services"
 EVENTS = "/api/v1/namespaces/{namespace}/events"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/{namespace}/deployments"
 REPLICA_SETS = "/apis/apps/v1/namespaces/{namespace}/replicasets"
+ENDPOINT_SLICES = "/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
 INGRESSES = "/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses"
 
 _SECONDS = 20

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prefect.states import State
 
-from flows import deploy, promote, release, rollback, stages
+from flows import deploy, promote, release, rollback
 from symphony.change import Change
 from symphony.errors import SmokeError
 from symphony.models import Commit, Image, Probe, Rollout
@@ -108,7 +108,7 @@ def platform(delivery: Delivery, monkeypatch: pytest.MonkeyPatch, prefect: None,
     monkeypatch.setattr(deploy, "wait_until_live", made.wait)
     monkeypatch.setattr(deploy, "refresh_applications", lambda *_, **__: None)
     monkeypatch.setattr(deploy, "reach_argocd", lambda _: None)
-    monkeypatch.setattr(stages, "smoke_applications", made.smoke)
+    monkeypatch.setattr(deploy, "smoke_applications", made.smoke)
     for module in (promote, release):
         monkeypatch.setattr(module, "show_removed", lambda *_: [])
     for module in (deploy, promote, release, rollback):

@@ -8,6 +8,7 @@ import pytest
 from prefect.exceptions import Pause
 from prefect.states import State
 
+from flows import deploy as rollout
 from flows import release as module
 from flows import stages as shared
 from flows.provision import ProvisionError
@@ -81,8 +82,8 @@ def stages(delivery: Delivery, monkeypatch: pytest.MonkeyPatch, prefect: None) -
         "locked": stages.locked,
     }.items():
         monkeypatch.setattr(module, name, fake)
-    monkeypatch.setattr(shared, "smoke_applications", stages.smoke)
-    monkeypatch.setattr(shared, "undo", stages.undo)
+    monkeypatch.setattr(rollout, "smoke_applications", stages.smoke)
+    monkeypatch.setattr(rollout, "undo", stages.undo)
     return stages
 
 

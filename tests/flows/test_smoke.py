@@ -3,43 +3,50 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from prefect import flow
+from prefect import flow, task
 
 from flows import smoke as module
 from flows.smoke import smoke_applications
 from symphony.errors import SmokeError
 from symphony.models import Probe
-from tasks.ingress import ProbeError, Target
+from tasks import smoke_report
+from tasks.answer import Answer, Target
+from tasks.ingress import Entrance
+from tasks.probe import ProbeError
 from tasks.retry import ONCE
 
 if TYPE_CHECKING:
     from tests.conftest import Delivery
 
 PROBLEMS = {"/": "", "/bad": "status 502: no endpoints"}
+ANSWER = Answer(502, (("X-Trace", "t-1"),), b"no\nendpoints", 1.5)
+Table = tuple[list[dict[str, object]], str]
 
 
 @pytest.fixture
-def tables(monkeypatch: pytest.MonkeyPatch) -> list[list[dict[str, object]]]:
-    from prefect import task  # noqa: PLC0415 - only here
-
-    left: list[list[dict[str, object]]] = []
+def tables(monkeypatch: pytest.MonkeyPatch) -> list[Table]:
+    left: list[Table] = []
 
     @task(**ONCE)
-    def probe(target: Target, seconds: float) -> Probe:
-        assert seconds == 1
+    def probe(_change: Any, target: Target, _bases: Any, _until: float) -> Probe:
         found = Probe(application="one", url=target.url, status=200, milliseconds=1.5, problem=PROBLEMS[target.path])
         if not found.passed:
-            raise ProbeError(found)
+            raise ProbeError(found, ANSWER)
         return found
 
+    @task(**ONCE)
+    def look_behind(_change: Any, _target: Target) -> tuple[str, ...]:
+        return ("Service one has 0 of 1 endpoints ready", "pod one-1: not ready")
+
     monkeypatch.setattr(module, "probe", probe)
-    monkeypatch.setattr(module, "table", lambda _key, _title, rows: left.append(rows))
+    monkeypatch.setattr(module, "look_behind", look_behind)
+    monkeypatch.setattr(smoke_report, "table", lambda _key, _title, rows, shown: left.append((rows, shown)))
     return left
 
 
 def run(delivery: Delivery, monkeypatch: pytest.MonkeyPatch, *paths: str) -> tuple[Probe, ...]:
     targets = tuple(Target("one", "one.dev.localhost", path, "http://ingress.example") for path in paths)
-    monkeypatch.setattr(module, "read_targets", lambda *_: targets)
+    monkeypatch.setattr(module, "read_targets", lambda *_: Entrance(targets, {}))
 
     @flow
     def body() -> Any:
@@ -51,19 +58,24 @@ def run(delivery: Delivery, monkeypatch: pytest.MonkeyPatch, *paths: str) -> tup
 
 @pytest.mark.usefixtures("prefect")
 def test_every_url_is_asked_and_listed(
-    delivery: Delivery, tables: list[list[dict[str, object]]], monkeypatch: pytest.MonkeyPatch
+    delivery: Delivery, tables: list[Table], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert [one.url for one in run(delivery, monkeypatch, "/")] == ["http://one.dev.localhost/"]
-    assert tables[0][0]["result"] == "good"
+    assert tables[0][0][0]["result"] == "good"
+    assert tables[0][1] == ""
 
 
 @pytest.mark.usefixtures("prefect")
-def test_one_that_fails_is_named_and_listed_among_the_others(
-    delivery: Delivery, tables: list[list[dict[str, object]]], monkeypatch: pytest.MonkeyPatch
+def test_one_that_fails_is_named_and_shown_with_all_that_is_known(
+    delivery: Delivery, tables: list[Table], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(SmokeError) as failed:
         run(delivery, monkeypatch, "/", "/bad")
     assert str(failed.value) == (
-        "1 of 2 URLs of dev did not answer as they should: http://one.dev.localhost/bad: status 502: no endpoints."
+        "1 of 2 URLs of dev did not answer as they should: http://one.dev.localhost/bad: status 502: no endpoints "
+        "(Service one has 0 of 1 endpoints ready)."
     )
-    assert [row["result"] for row in tables[0]] == ["good", "status 502: no endpoints"]
+    rows, shown = tables[0]
+    assert [row["result"] for row in rows] == ["good", "status 502: no endpoints"]
+    assert "status 502\nX-Trace: t-1\n\nno\nendpoints\n" in shown
+    assert "- pod one\\-1: not ready" in shown

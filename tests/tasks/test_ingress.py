@@ -1,150 +1,173 @@
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
 
-from symphony.errors import SymphonyError
+from symphony.config import Ingress
+from symphony.errors import SmokeError, SymphonyError
 from symphony.models import Image
+from symphony.smoke import ANNOTATION, Smoke
 from tasks import ingress
-from tasks.ingress import ProbeError, Target, ask, probe, targets
+from tasks.ingress import Entrance, bases, read_targets, served, targets, wrong_hosts
 
 DIGEST = "sha256:" + "d" * 64
 IMAGE = Image(application="one", repository="r/one", tag="t", digest=DIGEST, built=True, commit="c" * 40)
 ADDRESS = "http://ingress.example:8080"
-Answer = Callable[[httpx.Request], httpx.Response]
+SETTINGS = Ingress(address=ADDRESS)
+OURS = {"labels": {"app.kubernetes.io/name": "one"}}
 
 
 def ingress_of(*paths: tuple[str, str], host: str = "one.dev.localhost", **more: Any) -> dict[str, Any]:
     listed = [{"path": path, "pathType": kind} for path, kind in paths]
     return {
-        "metadata": {"name": "one"},
+        "metadata": {"name": "one", **more.pop("metadata", {})},
         "spec": {"rules": [{"host": host, "http": {"paths": listed}}], **more.pop("spec", {})},
         **more,
     }
 
 
-def client(answer: Answer) -> httpx.Client:
-    return httpx.Client(base_url=ADDRESS, transport=httpx.MockTransport(answer), headers={"Host": "one.dev.localhost"})
+def asked(found: dict[str, Any], smoke: Smoke | None = None, settings: Ingress = SETTINGS) -> list[tuple[str, bool]]:
+    """Addresses, and whether each must tell the version."""
+    return [(one.url, one.image is not None) for one in targets(served(found, settings), IMAGE, smoke or Smoke())]
 
 
-def version(digest: str = DIGEST) -> httpx.Response:
-    return httpx.Response(200, json={"digest": digest, "version": "1"})
+def read(monkeypatch: pytest.MonkeyPatch, delivery: Any, *found: dict[str, Any], **smoke: Any) -> Entrance:
+    class Cluster:
+        def objects(self, _: str) -> list[dict[str, Any]]:
+            return list(found)
 
-
-VERSION = Target("one", "one.dev.localhost", "/version", ADDRESS, DIGEST)
-ROOT = Target("one", "one.dev.localhost", "/", ADDRESS)
+    monkeypatch.setattr(ingress, "cluster", lambda _: Cluster())
+    change = delivery.change()
+    one = change.configuration.applications["one"].model_copy(update={"smoke": Smoke(**smoke)})
+    object.__setattr__(change, "configuration", change.configuration.model_copy(update={"applications": {"one": one}}))
+    return read_targets.fn(change, [IMAGE])
 
 
 def test_every_path_is_asked_and_each_host_for_its_version() -> None:
-    found = targets(ingress_of(("/a", "Prefix"), ("/b", "Exact")), IMAGE, ADDRESS)
-    assert [(one.url, one.digest) for one in found] == [
-        ("http://one.dev.localhost:8080/a", ""),
-        ("http://one.dev.localhost:8080/b", ""),
-        ("http://one.dev.localhost:8080/a/version", DIGEST),
+    assert asked(ingress_of(("/a", "Prefix"), ("/b", "Exact"))) == [
+        ("http://one.dev.localhost:8080/a", False),
+        ("http://one.dev.localhost:8080/b", False),
+        ("http://one.dev.localhost:8080/a/version", True),
     ]
 
 
-def test_without_an_address_of_the_environment_the_load_balancer_is_asked() -> None:
-    status = {"loadBalancer": {"ingress": [{"hostname": "lb.example"}]}}
-    tls = {"tls": [{"hosts": ["one.dev.localhost"]}]}
-    assert targets(ingress_of(("/", "Prefix"), status=status), IMAGE, None)[0].base == "http://lb.example"
-    assert targets(ingress_of(("/", "Prefix"), status=status, spec=tls), IMAGE, None)[0].base == "https://lb.example"
-    with pytest.raises(SymphonyError, match="has no load balancer yet"):
-        targets(ingress_of(("/", "Prefix")), IMAGE, None)
+def test_the_version_may_be_elsewhere_or_nowhere() -> None:
+    found = ingress_of(("/", "Prefix"))
+    assert asked(found, Smoke(version="/api/build"))[-1] == ("http://one.dev.localhost:8080/api/build", True)
+    assert asked(found, Smoke(version=None)) == [("http://one.dev.localhost:8080/", False)]
 
 
-def test_a_good_answer_tells_status_time_and_version() -> None:
-    found = ask(client(lambda _: version()), VERSION)
-    assert found.passed
-    assert (found.status, found.version) == (200, "1")
-    assert found.milliseconds is not None
-
-
-def test_the_host_is_asked_by_name_at_the_ingress_address() -> None:
-    seen: list[httpx.Request] = []
-    ask(client(lambda request: seen.append(request) or version()), VERSION)
-    assert (seen[0].headers["Host"], str(seen[0].url)) == ("one.dev.localhost", f"{ADDRESS}/version")
+def test_a_path_that_is_expected_below_another_is_asked_too_and_the_version_once() -> None:
+    smoke = Smoke.model_validate({"paths": {"/health?deep=1": {}, "/version": {"status": 200}}})
+    assert asked(ingress_of(("/", "Prefix")), smoke) == [
+        ("http://one.dev.localhost:8080/", False),
+        ("http://one.dev.localhost:8080/health?deep=1", False),
+        ("http://one.dev.localhost:8080/version", True),
+    ]
 
 
 @pytest.mark.parametrize(
-    ("answer", "problem"),
+    ("path", "url"), [("/*", "/"), ("/api(/|$)(.*)", "/api"), ("/users/[0-9]+", "/users/"), ("", "/")]
+)
+def test_of_a_pattern_what_stands_before_it_is_asked(path: str, url: str) -> None:
+    assert asked(ingress_of((path, "ImplementationSpecific")))[0][0] == f"http://one.dev.localhost:8080{url}"
+
+
+def test_a_host_of_a_wildcard_is_asked_and_a_default_backend_by_the_address() -> None:
+    assert asked(ingress_of(("/", "Prefix"), host="*.dev.localhost"))[0][0] == "http://smoke.dev.localhost:8080/"
+    found = {"metadata": {"name": "one"}, "spec": {"defaultBackend": {"service": {"name": "one"}}}}
+    assert asked(found)[0][0] == "http://ingress.example:8080/"
+
+
+@pytest.mark.parametrize(
+    ("more", "base"),
     [
-        (httpx.Response(404, text="404 page\nnot found"), "status 404: 404 page not found"),
-        (httpx.Response(502, text=""), "status 502"),
-        (version("sha256:" + "e" * 64), "it is sha256:eeeeeeeeeeee, not sha256:dddddddddddd, that answers"),
-        (httpx.Response(200, text="hello"), "it does not tell its digest as JSON: hello"),
-        (httpx.Response(200, json=["digest"]), "it does not tell its digest as JSON"),
-        (httpx.Response(302, headers={"Location": "http://elsewhere.example/"}), "it does not tell its digest"),
+        ({}, "http://lb.example"),
+        ({"spec": {"tls": [{"hosts": ["one.dev.localhost"]}]}}, "https://lb.example"),
+        ({"spec": {"tls": [{"hosts": ["*.dev.localhost"]}]}}, "https://lb.example"),
+        ({"spec": {"tls": [{"secretName": "any"}]}}, "https://lb.example"),
+        ({"spec": {"tls": [{"hosts": ["two.dev.localhost"]}]}}, "http://lb.example"),
+        ({"metadata": {"annotations": {"alb.ingress.kubernetes.io/certificate-arn": "arn"}}}, "https://lb.example"),
     ],
 )
-def test_a_bad_answer_tells_what_is_wrong(answer: httpx.Response, problem: str) -> None:
-    found = ask(client(lambda _: answer), VERSION)
-    assert not found.passed
-    assert problem in found.problem
+def test_without_an_address_of_the_environment_the_load_balancer_is_asked(more: dict[str, Any], base: str) -> None:
+    found = ingress_of(("/", "Prefix"), status={"loadBalancer": {"ingress": [{"hostname": "lb.example"}]}}, **more)
+    assert served(found, Ingress())[0].base == base
 
 
-def test_a_redirect_is_an_answer_and_is_not_followed() -> None:
-    asked: list[str] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(str(request.url))
-        return httpx.Response(302, headers={"Location": "http://elsewhere.example/"})
-
-    assert ask(client(answer), ROOT).passed
-    assert asked == [f"{ADDRESS}/"]
+def test_an_ingress_without_a_load_balancer_is_told() -> None:
+    with pytest.raises(SymphonyError, match="has no load balancer yet"):
+        served(ingress_of(("/", "Prefix")), Ingress())
+    six = ingress_of(("/", "Prefix"), status={"loadBalancer": {"ingress": [{"ip": "fd00::1"}]}})
+    assert served(six, Ingress())[0].base == "http://[fd00::1]"
 
 
-def test_no_answer_is_told_with_its_reason() -> None:
-    def answer(_: httpx.Request) -> httpx.Response:
-        raise httpx.ConnectError("connection refused")
-
-    found = ask(client(answer), ROOT)
-    assert found.status is None
-    assert found.problem == "no answer: ConnectError: connection refused"
-
-
-def test_a_body_without_end_is_not_read_to_it() -> None:
-    class Endless(httpx.SyncByteStream):
-        read = 0
-
-        def __iter__(self) -> Any:
-            while True:
-                self.read += 1024
-                yield b"x" * 1024
-
-    body = Endless()
-    assert ask(client(lambda _: httpx.Response(200, stream=body)), ROOT).passed
-    assert body.read < 256 * 1024
+def test_beside_each_host_one_is_asked_that_nobody_serves() -> None:
+    both = [
+        *targets(served(ingress_of(("/a", "Prefix"), ("/b", "Prefix")), SETTINGS), IMAGE, Smoke()),
+        *targets(served(ingress_of(("/", "Prefix"), host="*.x.example"), SETTINGS), IMAGE, Smoke()),
+    ]
+    found = wrong_hosts(both)
+    assert [(one.host, one.path) for one in found] == [
+        ("one.dev.localhost.invalid", "/a"),
+        ("smoke.x.example.invalid", "/"),
+    ]
+    assert not any(one.served for one in found)
 
 
-def test_several_good_answers_in_a_row_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    old, new = version("sha256:" + "e" * 64), version()
-    answers = iter([old, new, new, old, new, new, new])
-    asked: list[int] = []
-
-    def answer(_: httpx.Request) -> httpx.Response:
-        asked.append(1)
-        return httpx.Response(200, content=json.dumps(next(answers).json()).encode())
-
-    real = httpx.Client
-    monkeypatch.setattr(ingress.httpx, "Client", lambda **more: real(transport=httpx.MockTransport(answer), **more))
-    assert probe.fn(VERSION, 5).passed
-    assert len(asked) == 7
+def test_where_every_host_is_answered_none_is_wrong(monkeypatch: pytest.MonkeyPatch, delivery: Any) -> None:
+    own = ingress_of(("/", "Prefix"), metadata=OURS)
+    assert not read(monkeypatch, delivery, own).targets[-1].served
+    everything = ingress_of(("/", "Prefix"), host="", metadata={"name": "landing-page"})
+    assert all(one.served for one in read(monkeypatch, delivery, own, everything).targets)
 
 
-def test_what_never_answers_well_ends_with_its_last_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = httpx.Client
-    transport = httpx.MockTransport(lambda _: httpx.Response(503, text="no endpoints"))
-    monkeypatch.setattr(ingress.httpx, "Client", lambda **more: real(transport=transport, **more))
-    started = time.monotonic()
-    with pytest.raises(ProbeError, match=r"^http://one\.dev\.localhost:8080/version: status 503: no endpoints$"):
-        probe.fn(VERSION, 0.3)
-    assert time.monotonic() - started < 2
+def test_redirects_may_lead_to_the_hosts_of_all_ingresses() -> None:
+    others = [ingress_of(("/", "Prefix")), ingress_of(("/", "Prefix"), host="*.x.example")]
+    assert bases(others, SETTINGS) == dict.fromkeys(
+        [
+            "http://one.dev.localhost",
+            "http://one.dev.localhost:8080",
+            "http://*.x.example",
+            "http://*.x.example:8080",
+        ],
+        ADDRESS,
+    )
+
+
+def test_an_annotation_wins_over_symphony_yaml(monkeypatch: pytest.MonkeyPatch, delivery: Any) -> None:
+    told = {"annotations": {ANNOTATION: "{good: 5, paths: {/a: {status: 401}}}"}}
+    found = read(
+        monkeypatch,
+        delivery,
+        ingress_of(("/", "Prefix"), metadata=OURS | told),
+        paths={"/a": {"status": 200}, "/b": {"status": 204}},
+    )
+    expected = {one.path: (one.expected.status, one.good) for one in found.targets if one.served}
+    assert expected == {"/": (None, 5), "/a": (401, 5), "/b": (204, 5), "/version": (None, 5)}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("paths: {/a: {status: 1000}}", "breaks a rule: .*less than or equal to 599"),
+        ("[1", "breaks a rule"),
+        ("nonsense", "breaks a rule"),
+        ("paths: {/elsewhere: {}}", "expects /elsewhere of one, which no Ingress of one in dev serves"),
+    ],
+)
+def test_an_annotation_that_is_wrong_is_told(
+    monkeypatch: pytest.MonkeyPatch, delivery: Any, text: str, said: str
+) -> None:
+    found = ingress_of(("/x", "Prefix"), metadata=OURS | {"annotations": {ANNOTATION: text}})
+    with pytest.raises(SmokeError, match=said):
+        read(monkeypatch, delivery, found)
+
+
+def test_a_path_that_is_expected_and_that_nobody_serves_is_told(monkeypatch: pytest.MonkeyPatch, delivery: Any) -> None:
+    with pytest.raises(SmokeError, match=r"^symphony\.yaml expects /gone of one, which no Ingress of one in dev"):
+        read(monkeypatch, delivery, ingress_of(("/gone-too", "Prefix"), metadata=OURS), paths={"/gone": {}})
 
 
 @pytest.mark.parametrize(
@@ -160,12 +183,5 @@ def test_what_never_answers_well_ends_with_its_last_problem(monkeypatch: pytest.
 def test_an_ingress_belongs_by_label_or_by_tracking(
     monkeypatch: pytest.MonkeyPatch, delivery: Any, metadata: dict[str, Any], *, belongs: bool
 ) -> None:
-    found = ingress_of(("/", "Prefix"))
-    found["metadata"] = {"name": "x", **metadata}
-
-    class Cluster:
-        def objects(self, _: str) -> list[dict[str, Any]]:
-            return [found]
-
-    monkeypatch.setattr(ingress, "cluster", lambda _: Cluster())
-    assert bool(ingress.read_targets.fn(delivery.change(), [IMAGE])) is belongs
+    found = read(monkeypatch, delivery, ingress_of(("/", "Prefix"), metadata=metadata))
+    assert bool(found.targets) is belongs

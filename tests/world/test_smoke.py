@@ -1,0 +1,207 @@
+"""What smoke finds through the real ingress of the real cluster, and what it makes of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes.client import ApiClient
+from prefect import flow
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows import smoke as module
+from flows.smoke import smoke_applications
+from sandbox import manifest
+from sandbox.prefect import worker_environment
+from sandbox.world import World
+from symphony.change import Change
+from symphony.config import load
+from symphony.errors import SmokeError
+from symphony.models import Image, Probe
+from symphony.smoke import ANNOTATION
+from tests.world.backend import Said, ingress, serving, version
+from tests.world.seat import Seat
+
+ROOT = Path(__file__).parents[2]
+DIGEST, OLD = f"sha256:{'d' * 64}", f"sha256:{'e' * 64}"
+PATHS = ("/", *(f"/p{number}" for number in range(1, 10)))
+OLD_POD = "try-old"
+
+
+@dataclass
+class Eye:
+    """Smoke on dev as it is, and the last page it left."""
+
+    world: World
+    connection: ApiClient
+    page: str = ""
+
+    def smoke(self, application: str = "try", digest: str = DIGEST, **settings: Any) -> tuple[Probe, ...]:
+        configuration = load(ROOT / "symphony.yaml")
+        hello = configuration.applications["hello"]
+        dev = configuration.environments["dev"]
+        way = dev.ingress.model_copy(update={"timeout": 2.0, **settings})
+        configuration = configuration.model_copy(
+            update={
+                "applications": {"hello": hello, "try": hello},
+                "environments": {"dev": dev.model_copy(update={"ingress": way})},
+            }
+        )
+        change = Change(configuration, "dev", "c" * 40, None, ROOT, ROOT, "", None)
+        image = Image(application=application, repository="r/x", tag="", digest=digest, built=False, commit="c" * 40)
+
+        @flow(task_runner=ThreadPoolTaskRunner(max_workers=8))  # type: ignore[arg-type]
+        def body() -> tuple[Probe, ...]:
+            return smoke_applications(change, [image])
+
+        return tuple(body())
+
+    def refused(self, **more: Any) -> str:
+        with pytest.raises(SmokeError) as failed:
+            self.smoke(**more)
+        return str(failed.value)
+
+
+@pytest.fixture(scope="module")
+def connection(world: World) -> Iterator[ApiClient]:
+    with manifest.api(world) as api:
+        yield api
+
+
+@pytest.fixture
+def eye(world: World, connection: ApiClient, prefect: None, monkeypatch: pytest.MonkeyPatch) -> Eye:
+    del prefect
+    for name, value in worker_environment(world).items():
+        if not name.startswith("PREFECT_"):
+            monkeypatch.setenv(name, value)
+    eye = Eye(world, connection)
+    real = module.report
+
+    def report(change: Change, probes: Any, failures: Any) -> None:
+        eye.page = "\n".join(one.page for one in failures)
+        real(change, probes, failures)
+
+    monkeypatch.setattr(module, "report", report)
+    return eye
+
+
+@pytest.fixture(scope="module")
+def seat(world: World, tmp_path_factory: pytest.TempPathFactory) -> Seat:
+    """Main's hello, live in dev."""
+    seat = Seat.take(world, tmp_path_factory.mktemp("smoke"))
+    ended = seat.start("provision", commit="main")
+    assert ended.succeeded, ended.message
+    ended = seat.start("deploy", commit="main", applications=["hello"], force=True)
+    assert ended.succeeded, ended.message
+    return seat
+
+
+def good(path: str) -> Said:
+    return version(DIGEST) if path.endswith("/version") else (200, {}, f"here is {path}")
+
+
+def test_ten_paths_of_which_one_is_broken(eye: Eye) -> None:
+    def says(path: str) -> Said:
+        return (500, {"X-Trace": "t-1", "Set-Cookie": "s3cr3t"}, "out of\nmemory") if path == "/p7" else good(path)
+
+    with serving(says) as server, ingress(eye.world, eye.connection, server, "try-ten", *PATHS) as host:
+        told = eye.refused()
+        assert told == (
+            f"1 of 12 URLs of dev did not answer as they should: http://{host}:8080/p7: status 500: out of memory "
+            "(Service try-ten has 1 of 1 endpoints ready)."
+        )
+        assert "status 500\n" in eye.page
+        assert "x-trace: t-1" in eye.page
+        assert "out of\nmemory" in eye.page
+        assert "s3cr3t" not in eye.page
+
+
+def test_an_ingress_that_hangs_is_given_up_in_time(eye: Eye) -> None:
+    def says(path: str) -> Said:
+        if path == "/slow":
+            time.sleep(5)
+        return good(path)
+
+    expects = {ANNOTATION: "paths: {/slow: {seconds: 1}}"}
+    with (
+        serving(says) as server,
+        ingress(eye.world, eye.connection, server, "try-slow", "/", "/slow", annotations=expects) as host,
+    ):
+        started = time.monotonic()
+        assert f"http://{host}:8080/slow: no answer within 1.0 s" in eye.refused()
+        assert time.monotonic() - started < 12
+
+
+def test_a_redirect_to_another_host_is_never_followed(eye: Eye) -> None:
+    with serving(good) as elsewhere:
+
+        def says(path: str) -> Said:
+            moved = {"/": "/home", "/away": f"http://127.0.0.1:{elsewhere.port}/login?to=x"}
+            return (302, {"Location": moved[path], "Set-Cookie": "id=1"}, "") if path in moved else good(path)
+
+        with serving(says) as server, ingress(eye.world, eye.connection, server, "try-away", "/", "/away") as host:
+            told = eye.refused()
+            assert told.startswith(f"1 of 4 URLs of dev did not answer as they should: http://{host}:8080/away: ")
+            assert f"it redirects to http://127.0.0.1:{elsewhere.port}/login?to=x, which is none of" in told
+            assert (host, "/home") in server.asked
+        expects = {ANNOTATION: f"paths: {{/away: {{redirect: 'http://127.0.0.1:{elsewhere.port}/login'}}}}"}
+        with (
+            serving(says) as server,
+            ingress(eye.world, eye.connection, server, "try-away", "/", "/away", annotations=expects),
+        ):
+            assert all(one.passed for one in eye.smoke())
+        assert elsewhere.asked == []
+
+
+def test_an_old_pod_that_still_answers_is_a_failure(eye: Eye, seat: Seat) -> None:
+    told = json.loads(seat.answer("/version"))
+    pod = _old_pod(eye.connection, told["digest"])
+    manifest.apply(eye.connection, pod)
+    try:
+        deadline = time.monotonic() + 20
+        while json.loads(seat.answer("/version"))["digest"] != OLD and time.monotonic() < deadline:
+            time.sleep(0.1)
+        said = eye.refused(application="hello", digest=told["digest"])
+        assert f"it is {OLD[:19]}, not {told['digest'][:19]}, that answers" in said
+        assert "Service hello has 2 of 2 endpoints ready" in said
+        assert OLD_POD in eye.page.replace("\\", "")
+    finally:
+        manifest.request(eye.connection, "DELETE", manifest.path(pod), query={"gracePeriodSeconds": "0"})
+
+
+def _old_pod(connection: ApiClient, digest: str) -> dict[str, Any]:
+    """A pod like hello's that tells another digest."""
+    query = {"labelSelector": "app.kubernetes.io/instance=dev-hello"}
+    live = manifest.request(connection, "GET", "/api/v1/namespaces/dev/pods", query=query)["items"]
+    like = next(one for one in live if digest in one["spec"]["containers"][0]["image"])
+    container = {key: value for key, value in like["spec"]["containers"][0].items() if key != "volumeMounts"}
+    container["env"] = [one if one["name"] != "DIGEST" else {**one, "value": OLD} for one in container["env"]]
+    labels = {key: value for key, value in like["metadata"]["labels"].items() if key != "pod-template-hash"}
+    spec = {"automountServiceAccountToken": False, "containers": [container]}
+    if security := like["spec"].get("securityContext"):
+        spec["securityContext"] = security
+    meta = {"name": OLD_POD, "namespace": "dev", "labels": labels}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
+
+
+def test_a_deploy_whose_urls_do_not_answer_as_expected_is_undone(seat: Seat) -> None:
+    tree, digest = seat.desired(), json.loads(seat.answer("/version"))["digest"]
+
+    def edit(copy: Path) -> None:
+        file = copy / "symphony.yaml"
+        text = file.read_text().replace(
+            "address: http://127.0.0.1:8080", "address: http://127.0.0.1:8080\n      timeout: 2", 1
+        )
+        smoke = "    smoke: {paths: {/: {body: nobody says this}}}\n"
+        file.write_text(text.replace("    chart: charts/hello\n", f"    chart: charts/hello\n{smoke}", 1))
+
+    ended = seat.start("deploy", commit=seat.branch(edit), images={"hello": digest}, force=True)
+    assert ended.state_type == "FAILED"
+    assert "its body lacks 'nobody says this'" in ended.message
+    assert "Put back: hello is back at" in ended.message
+    assert seat.desired() == tree
