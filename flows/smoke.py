@@ -31,7 +31,10 @@ def smoke(environment: Name, applications: list[Name] | None = None) -> tuple[Pr
         applications: Applications to ask; all that are deployed by default.
     """
     with open_change(environment) as change:
-        return smoke_applications(change, live_images(change, applications or ()))
+        probes = smoke_applications(change, live_images(change, applications or ()))
+        if warnings := dict.fromkeys(one.warning for one in probes if one.warning):
+            raise SmokeError(f"Every URL of {environment} answers as it should, but {'; '.join(warnings)}.")
+        return probes
 
 
 def smoke_applications(change: Change, images: Sequence[Image]) -> tuple[Probe, ...]:

@@ -157,6 +157,20 @@ class Ingress(Model):
         pattern=r"^https?://[^\s/]+$",
         description="Scheme, host and port; the load balancer of the Ingress status by default.",
     )
+    tls_address: str | None = Field(
+        default=None,
+        pattern=r"^https://[^\s/]+$",
+        description="The same for hosts that are served by TLS; the load balancer by default, or `address`.",
+    )
+    authority: RepositoryPath | None = Field(
+        default=None, description="File of certificates (PEM) that certificates of hosts may go back to besides."
+    )
+    certificate_days: float = Field(
+        default=14,
+        ge=0,
+        le=365,
+        description="A certificate with fewer days left fails a smoke run; a deploy is not undone for it.",
+    )
     timeout: Seconds = Field(default=60, description="Seconds the smoke test waits for good answers.")
     catch_all: bool = Field(
         default=False,

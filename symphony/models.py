@@ -209,6 +209,7 @@ class Probe(Fact):
         p95: Time that 95 of 100 answers kept to.
         version: What it tells of itself.
         note: What else is to be known, such as that it is no URL of the application's.
+        warning: What fails a smoke run and undoes no deploy, such as a certificate that ends soon.
         problem: Why the answer is no good one.
     """
 
@@ -219,6 +220,7 @@ class Probe(Fact):
     p95: float | None = None
     version: str = ""
     note: str = ""
+    warning: str = ""
     problem: str = ""
 
     @property

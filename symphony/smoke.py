@@ -64,7 +64,12 @@ class Smoke(Model):
         description="Path, below the first one of each host, whose JSON tells the digest that is deployed or the "
         "commit recorded in that image; null where there is none.",
     )
-    good: int = Field(default=3, ge=1, le=100, description="Good answers in a row that count as one.")
+    good: int = Field(
+        default=3,
+        ge=1,
+        le=100,
+        description="Good answers in a row that a URL must give; four times as many of its version, to meet each pod.",
+    )
     paths: dict[UrlPath, Expected] = Field(
         default_factory=dict, description="What is expected, by path; further paths below one of an Ingress too."
     )

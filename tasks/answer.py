@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import ssl
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -15,6 +16,7 @@ import httpx
 
 from symphony.models import Image
 from symphony.smoke import Expected, parse_json_path
+from tasks.certificate import Certificate, read, refusal
 from tasks.kubernetes import Object
 
 _BODY_BYTES = 64 * 1024
@@ -73,6 +75,7 @@ class Answer:
         milliseconds: Time it took, with all redirects that were followed.
         location: Address that it redirects to; empty where it does not.
         failure: Why none came, or why it is none.
+        certificate: What the host showed, where it was asked by TLS.
     """
 
     status: int | None = None
@@ -81,6 +84,7 @@ class Answer:
     milliseconds: float | None = None
     location: str = ""
     failure: str = ""
+    certificate: Certificate | None = None
 
     @property
     def first(self) -> str:
@@ -88,14 +92,14 @@ class Answer:
         return " ".join(self.body[:_FIRST].decode(errors="replace").split())
 
 
-def open_client() -> httpx.Client:
+def open_client(trusted: ssl.SSLContext) -> httpx.Client:
     """A client that keeps and sends no cookie, reads no netrc, and asks by a new connection each time.
 
     A connection that is kept would lead to the same load balancer, and to the host it was opened for.
     """
     nobody = CookieJar(policy=DefaultCookiePolicy(allowed_domains=()))
     limits = httpx.Limits(max_keepalive_connections=0)
-    return httpx.Client(cookies=nobody, limits=limits, trust_env=False, follow_redirects=False)
+    return httpx.Client(verify=trusted, cookies=nobody, limits=limits, trust_env=False, follow_redirects=False)
 
 
 def ask(http: httpx.Client, target: Target, bases: Mapping[str, str]) -> Answer:
@@ -143,6 +147,7 @@ def _once(http: httpx.Client, url: str, base: str, deadline: float) -> Answer:
         with http.stream(
             "GET", f"{base}{path}", headers={"Host": host}, timeout=seconds, extensions={"sni_hostname": host}
         ) as got:
+            shown_by = read(got.extensions.get("network_stream"))
             for chunk in got.iter_bytes():
                 body += chunk
                 if len(body) > _BODY_BYTES or time.monotonic() > deadline:
@@ -150,7 +155,8 @@ def _once(http: httpx.Client, url: str, base: str, deadline: float) -> Answer:
     except httpx.TimeoutException:
         return Answer(failure=f"no answer within {seconds:.1f} s")
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return Answer(failure=f"no answer: {type(error).__name__}: {error}".rstrip(": "))
+        why = refusal(error) or f"no answer: {type(error).__name__}: {error}".rstrip(": ")
+        return Answer(failure=why)
     milliseconds = round((time.monotonic() - started) * 1000, 1)
     failure = f"its body does not end within {seconds:.1f} s" if time.monotonic() > deadline else ""
     location = got.headers["Location"] if got.has_redirect_location else ""
@@ -159,11 +165,11 @@ def _once(http: httpx.Client, url: str, base: str, deadline: float) -> Answer:
     except ValueError:
         location, failure = "", f"it redirects to {location}, which is none of the environment's hosts, and no URL"
     shown = tuple((name, "***" if name.lower() in _SECRET else value) for name, value in got.headers.items())
-    return Answer(got.status_code, shown, body[:_BODY_BYTES], milliseconds, location, failure)
+    return Answer(got.status_code, shown, body[:_BODY_BYTES], milliseconds, location, failure, shown_by)
 
 
 def _failing(answer: Answer, why: str) -> Answer:
-    return Answer(answer.status, answer.headers, answer.body, answer.milliseconds, answer.location, why)
+    return replace(answer, failure=why)
 
 
 def judge(answer: Answer, target: Target, recorded: Callable[[], str]) -> tuple[str, str]:

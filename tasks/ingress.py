@@ -23,6 +23,8 @@ from tasks.retry import TRANSIENT
 
 _TRACKING = "argocd.argoproj.io/tracking-id"
 _ALB = "alb.ingress.kubernetes.io"
+_MEETING = 4
+"""How many times as often the version is asked: among pods that answer by turns, each must be met."""
 _PORTS = {"http": 80, "https": 443}
 _PATTERN = frozenset("*(^$|[\\?+")
 """What a path that only its controller understands may have; what stands before it is a path that can be asked."""
@@ -135,10 +137,11 @@ def base(ingress: Object, host: str, settings: Ingress) -> str:
     Raises:
         SymphonyError: There is neither.
     """
-    if settings.address:
-        return settings.address
+    secure = is_secure(ingress, host)
+    if given := (settings.tls_address if secure else None) or settings.address:
+        return given
     if place := _place(ingress):
-        return f"{'https' if is_secure(ingress, host) else 'http'}://{place}"
+        return f"{'https' if secure else 'http'}://{place}"
     raise SymphonyError(
         f"The Ingress {ingress['metadata']['name']} has no load balancer yet, and symphony.yaml names no "
         "ingress.address; look at the ingress controller."
@@ -165,7 +168,8 @@ def targets(promised: Sequence[Served], image: Image, smoke: Smoke) -> list[Targ
 
     def target(one: Served, path: str, told: Image | None = None) -> Target:
         expected = smoke.paths.get(path, Expected())
-        return Target(image.application, one.name, path, one.base, expected, told, smoke.good, backend=one.backend)
+        good = smoke.good * _MEETING if told else smoke.good
+        return Target(image.application, one.name, path, one.base, expected, told, good, backend=one.backend)
 
     found: list[Target] = []
     for host in dict.fromkeys(one.host for one in promised):

@@ -80,26 +80,6 @@ class OciRegistry:
         # A registry may leave the choice to its caller.
         return tuple(one for one in found if not artifact_type or one.artifact_type == artifact_type)
 
-    def labels(self, repository: str, digest: Digest) -> dict[str, str]:
-        """The labels that an image's build gave it; of an image for several platforms, those of its first.
-
-        Args:
-            repository: Repository in the registry, without host.
-            digest: The image.
-
-        Raises:
-            SymphonyError: The registry refuses, or lacks the image.
-            TransientError: The registry was out of reach.
-        """
-        where = f"/v2/{repository}/manifests"
-        manifest = self._ask("GET", f"{where}/{digest}", headers={"Accept": ", ".join(_ACCEPTED)}).json()
-        if several := manifest.get("manifests"):
-            one = f"{where}/{several[0]['digest']}"
-            manifest = self._ask("GET", one, headers={"Accept": ", ".join(_ACCEPTED)}).json()
-        blob = f"/v2/{repository}/blobs/{manifest['config']['digest']}"
-        config = self._ask("GET", blob, follow_redirects=True).json().get("config") or {}
-        return dict(config.get("Labels") or {})
-
     def attach(self, repository: str, image: Digest, artifact_type: str, content: bytes) -> Digest:
         """Put a document into the registry as a referrer of an image; the same document twice is the same referrer.
 
@@ -156,7 +136,8 @@ class OciRegistry:
         manifest = self._manifest(repository, digest).json()
         if "manifests" in manifest:
             manifest = self._manifest(repository, manifest["manifests"][0]["digest"]).json()
-        config = self._ask("GET", f"/v2/{repository}/blobs/{manifest['config']['digest']}").json()
+        blob = f"/v2/{repository}/blobs/{manifest['config']['digest']}"
+        config = self._ask("GET", blob, follow_redirects=True).json()  # ECR's lie in S3
         return dict(config.get("config", {}).get("Labels") or {})
 
     def _manifest(self, repository: str, digest: Digest) -> httpx.Response:

@@ -13,6 +13,7 @@ from symphony.change import Change
 from symphony.errors import SmokeError, SymphonyError
 from symphony.models import Image, Probe
 from tasks.answer import Answer, Target, ask, judge, open_client
+from tasks.certificate import trust
 from tasks.oci_registry import oci_registry
 from tasks.retry import ONCE
 
@@ -49,12 +50,13 @@ def probe(change: Change, target: Target, bases: Mapping[str, str], until: float
 
     Raises:
         ProbeError: The last answer was not a good one.
+        SmokeError: The file of the environment's own authority is none.
     """
     # Seldom needed, since an image's digest is told by most; then it is looked up once.
     recorded = functools.cache(lambda: recorded_commit(change, target.image))
     times: list[float] = []
     good, last = 0, None
-    with open_client() as http:
+    with open_client(trust(change)) as http:
         while True:
             answer = ask(http, target, bases)
             try:
@@ -65,7 +67,8 @@ def probe(change: Change, target: Target, bases: Mapping[str, str], until: float
                 times.append(answer.milliseconds)
             good = 0 if problem else good + 1
             if good >= target.good:
-                return _told(target, answer, times[-good:], version)
+                found = _told(target, answer, times[-good:], version)
+                return found.model_copy(update=_lasting(target, answer, change.target.ingress.certificate_days))
             if problem:
                 last = (answer, version, problem)
             if time.monotonic() > until:
@@ -105,3 +108,11 @@ def _told(target: Target, answer: Answer, times: Sequence[float], version: str, 
         note="" if target.served else "no Ingress names this host, and nobody may answer",
         problem=problem,
     )
+
+
+def _lasting(target: Target, answer: Answer, days: float) -> dict[str, str]:
+    """What is to be said of a certificate, by field of the probe."""
+    if answer.certificate is None or not target.served:
+        return {}
+    said = f"the certificate of {target.host} {answer.certificate}"
+    return {"note" if answer.certificate.days >= days else "warning": said}

@@ -55,7 +55,7 @@ def report(change: Change, probes: Sequence[Probe], failures: Sequence[Failure])
             "p50 ms": one.milliseconds if one.milliseconds is not None else "",
             "p95 ms": one.p95 if one.p95 is not None else "",
             "version": one.version,
-            "result": one.problem or one.note or "good",
+            "result": one.problem or one.warning or one.note or "good",
         }
         for one in probes
     ]

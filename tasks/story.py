@@ -205,6 +205,11 @@ def _rollout(record: ReleaseRecord) -> list[Row]:
 
 def _urls(record: ReleaseRecord) -> list[Row]:
     return [
-        ("URL", one.url, one.problem or f"{one.status} in {one.milliseconds or 0:.0f} ms, {one.version}".rstrip(", "))
+        (
+            "URL",
+            one.url,
+            one.problem
+            or ", ".join(filter(None, (f"{one.status} in {one.milliseconds or 0:.0f} ms", one.version, one.warning))),
+        )
         for one in record.probes
     ]

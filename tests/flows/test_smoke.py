@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from prefect import flow, task
+from prefect.states import State
 
 from flows import smoke as module
 from flows.smoke import smoke_applications
@@ -79,3 +82,23 @@ def test_one_that_fails_is_named_and_shown_with_all_that_is_known(
     assert [row["result"] for row in rows] == ["good", "status 502: no endpoints"]
     assert "status 502\nX-Trace: t-1\n\nno\nendpoints\n" in shown
     assert "- pod one\\-1: not ready" in shown
+
+
+@pytest.mark.usefixtures("prefect")
+@pytest.mark.parametrize("warning", ["", "the certificate of one.dev.localhost ends in 2.0 days"])
+def test_what_warns_fails_a_smoke_run_and_nothing_else(
+    delivery: Delivery, monkeypatch: pytest.MonkeyPatch, warning: str
+) -> None:
+    @contextlib.contextmanager
+    def opened(_environment: str) -> Iterator[Any]:
+        yield delivery.change()
+
+    probe = Probe(application="one", url="u", status=200, milliseconds=1, warning=warning)
+    monkeypatch.setattr(module, "open_change", opened)
+    monkeypatch.setattr(module, "live_images", lambda *_: ())
+    monkeypatch.setattr(module, "smoke_applications", lambda *_: (probe, probe))
+    state: State[Any] = module.smoke("dev", return_state=True)  # type: ignore[call-overload]
+    if warning:
+        assert f"Every URL of dev answers as it should, but {warning}." in str(state.message)
+    else:
+        assert state.is_completed()

@@ -19,7 +19,11 @@ def world(tmp_path: Path) -> World:
 
 def test_only_loopback_is_listened_on_and_no_api_is_opened(world: World) -> None:
     content = settings(world)
-    assert {point["address"] for point in content["entryPoints"].values()} == {"127.0.0.1:8080", "127.0.0.1:8443", "127.0.0.1:8089"}
+    assert {point["address"] for point in content["entryPoints"].values()} == {
+        "127.0.0.1:8080",
+        "127.0.0.1:8443",
+        "127.0.0.1:8089",
+    }
     assert "api" not in content
 
 

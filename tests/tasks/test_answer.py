@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable
 from typing import Any
@@ -31,7 +32,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, reply: Reply, what: Target) -> Answer
         "Client",
         lambda **more: real(transport=httpx.MockTransport(reply), **{**more, "limits": None} | {}),
     )
-    with open_client() as http:
+    with open_client(ssl.create_default_context()) as http:
         return ask(http, what, BASES)
 
 

@@ -145,7 +145,7 @@ def test_an_annotation_wins_over_symphony_yaml(monkeypatch: pytest.MonkeyPatch, 
         paths={"/a": {"status": 200}, "/b": {"status": 204}},
     )
     expected = {one.path: (one.expected.status, one.good) for one in found.targets if one.served}
-    assert expected == {"/": (None, 5), "/a": (401, 5), "/b": (204, 5), "/version": (None, 5)}
+    assert expected == {"/": (None, 5), "/a": (401, 5), "/b": (204, 5), "/version": (None, 20)}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from symphony.config import load
 from symphony.errors import SmokeError
 from symphony.models import Image, Probe
 from symphony.smoke import ANNOTATION
+from tests.authority import Authority
 from tests.world.backend import Said, ingress, serving, version
 from tests.world.seat import Seat
 
@@ -41,7 +43,9 @@ class Eye:
     connection: ApiClient
     page: str = ""
 
-    def smoke(self, application: str = "try", digest: str = DIGEST, **settings: Any) -> tuple[Probe, ...]:
+    def smoke(
+        self, application: str = "try", digest: str = DIGEST, tree: Path = ROOT, **settings: Any
+    ) -> tuple[Probe, ...]:
         configuration = load(ROOT / "symphony.yaml")
         hello = configuration.applications["hello"]
         dev = configuration.environments["dev"]
@@ -52,7 +56,7 @@ class Eye:
                 "environments": {"dev": dev.model_copy(update={"ingress": way})},
             }
         )
-        change = Change(configuration, "dev", "c" * 40, None, ROOT, ROOT, "", None)
+        change = Change(configuration, "dev", "c" * 40, None, tree, ROOT, "", None)
         image = Image(application=application, repository="r/x", tag="", digest=digest, built=False, commit="c" * 40)
 
         @flow(task_runner=ThreadPoolTaskRunner(max_workers=8))  # type: ignore[arg-type]
@@ -156,6 +160,27 @@ def test_a_redirect_to_another_host_is_never_followed(eye: Eye) -> None:
         ):
             assert all(one.passed for one in eye.smoke())
         assert elsewhere.asked == []
+
+
+def test_a_certificate_two_days_before_its_end_is_told_and_one_that_is_not_good_is_a_failure(
+    eye: Eye, tmp_path: Path
+) -> None:
+    authority = Authority()
+    (tmp_path / "ca.pem").write_bytes(authority.pem)
+    cert, key = authority.give("try-tls.dev.localhost", 2.04)
+    data = {"tls.crt": base64.b64encode(cert).decode(), "tls.key": base64.b64encode(key).decode()}
+    meta = {"name": "try-tls", "namespace": "dev"}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "type": "kubernetes.io/tls", "data": data}
+    manifest.apply(eye.connection, secret)
+    try:
+        with serving(good) as server, ingress(eye.world, eye.connection, server, "try-tls", "/", tls="try-tls") as host:
+            found = eye.smoke(tree=tmp_path, authority="ca.pem")
+            assert [one.url for one in found[:2]] == [f"https://{host}:8443/", f"https://{host}:8443/version"]
+            assert f"the certificate of {host} by Tests ends in 2.0 days, on " in found[0].warning
+            told = eye.refused(tree=tmp_path)
+            assert "its certificate is not good: unable to get local issuer certificate" in told
+    finally:
+        manifest.request(eye.connection, "DELETE", manifest.path(secret))
 
 
 def test_an_old_pod_that_still_answers_is_a_failure(eye: Eye, seat: Seat) -> None:
