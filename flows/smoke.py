@@ -16,6 +16,7 @@ from symphony.errors import SmokeError
 from symphony.models import Image, Probe
 from tasks.behind import look_behind
 from tasks.change import open_change
+from tasks.chart_tests import ChartTest, ChartTestsError, run_chart_tests, with_tests
 from tasks.desired import live_images
 from tasks.ingress import read_targets
 from tasks.probe import ProbeError, probe
@@ -38,7 +39,7 @@ def smoke(environment: Name, applications: list[Name] | None = None) -> tuple[Pr
 
 
 def smoke_applications(change: Change, images: Sequence[Image]) -> tuple[Probe, ...]:
-    """Ask every URL of these applications, side by side.
+    """Ask every URL of these applications, and run the test pods of their charts, side by side.
 
     Args:
         change: The commit being released.
@@ -48,22 +49,32 @@ def smoke_applications(change: Change, images: Sequence[Image]) -> tuple[Probe, 
         One probe a URL.
 
     Raises:
-        SmokeError: A URL did not answer as it should.
+        SmokeError: A URL did not answer as it should, or a test pod of a chart failed.
     """
     entrance = read_targets(change, images)
     until = time.monotonic() + change.target.ingress.timeout
     asked = [(target, probe.submit(change, target, entrance.bases, until)) for target in entrance.targets]
+    names = with_tests(change, [image.application for image in images])
+    testing = [run_chart_tests.submit(change, name) for name in names]
     answered = [(target, _answer(one)) for target, one in asked]
     failed = [(look_behind.submit(change, target), one) for target, one in answered if isinstance(one, ProbeError)]
     failures = [Failure(one.probe, one.answer, tuple(seen.result())) for seen, one in failed]
     probes = tuple(one.probe if isinstance(one, ProbeError) else one for _, one in answered)
-    report(change, probes, failures)
+    tests = [test for one in testing for test in _tested(one)]
+    report(change, probes, tests, failures)
+    _judge(change, probes, failures, [one for one in tests if one.problem])
+    return probes
+
+
+def _judge(change: Change, probes: Sequence[Probe], failures: Sequence[Failure], tests: Sequence[ChartTest]) -> None:
+    """Raise where a URL or a test pod failed."""
+    told = "; ".join([*(one.sentence for one in failures), *(one.sentence for one in tests)])
     if failures:
-        told = "; ".join(one.sentence for one in failures)
         raise SmokeError(
             f"{len(failures)} of {len(probes)} URLs of {change.environment} did not answer as they should: {told}."
         )
-    return probes
+    if tests:
+        raise SmokeError(f"Every URL of {change.environment} answers as it should, but not so {told}.")
 
 
 def _answer(asked: PrefectFuture[Probe]) -> Probe | ProbeError:
@@ -72,3 +83,11 @@ def _answer(asked: PrefectFuture[Probe]) -> Probe | ProbeError:
         return asked.result()
     except ProbeError as error:
         return error
+
+
+def _tested(testing: PrefectFuture[tuple[ChartTest, ...]]) -> tuple[ChartTest, ...]:
+    """What came of an application's test pods, also where they failed."""
+    try:
+        return testing.result()
+    except ChartTestsError as error:
+        return error.tests

@@ -70,6 +70,9 @@ class Smoke(Model):
         le=100,
         description="Good answers in a row that a URL must give; four times as many of its version, to meet each pod.",
     )
+    tests: Seconds | None = Field(
+        default=120, description="Seconds that the chart's test pods may take; null where they are not run."
+    )
     paths: dict[UrlPath, Expected] = Field(
         default_factory=dict, description="What is expected, by path; further paths below one of an Ingress too."
     )

@@ -101,6 +101,16 @@ class Cluster:
         """
         return self._request("POST", path, body=body)
 
+    def delete(self, path: str) -> None:
+        """Take an object away; one that is not there is no error.
+
+        Raises:
+            TransientError: As for `objects`.
+            SymphonyError: As for `objects`.
+        """
+        with contextlib.suppress(MissingError):
+            self._request("DELETE", path)
+
     def apply(self, path: str, whole: Object) -> None:
         """Make an object, or bring the fields that are given to what they say (server-side apply).
 

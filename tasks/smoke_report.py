@@ -9,6 +9,7 @@ from symphony.change import Change
 from symphony.models import Probe
 from tasks.answer import Answer
 from tasks.artifacts import escape, fence, key_of, table
+from tasks.chart_tests import ChartTest
 
 _LINES = 10
 _WIDTH = 200
@@ -45,7 +46,7 @@ class Failure:
         return "\n".join([*lines, *(f"- {escape(one)}" for one in self.behind)])
 
 
-def report(change: Change, probes: Sequence[Probe], failures: Sequence[Failure]) -> None:
+def report(change: Change, probes: Sequence[Probe], tests: Sequence[ChartTest], failures: Sequence[Failure]) -> None:
     """Leave the table with the run."""
     rows: list[dict[str, object]] = [
         {
@@ -59,5 +60,17 @@ def report(change: Change, probes: Sequence[Probe], failures: Sequence[Failure])
         }
         for one in probes
     ]
-    shown = "\n\n".join(one.page for one in failures)
+    rows += [
+        {
+            "application": one.application,
+            "URL": f"test pod {one.name}",
+            "status": "Failed" if one.problem else "Succeeded",
+            "p50 ms": round(one.seconds * 1000),
+            "p95 ms": "",
+            "version": "",
+            "result": one.problem or "good",
+        }
+        for one in tests
+    ]
+    shown = "\n\n".join([*(one.page for one in failures), *(one.page for one in tests if one.problem)])
     table(key_of("smoke", change.environment), f"URLs of {change.environment}", rows, shown)

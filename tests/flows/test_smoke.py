@@ -14,6 +14,7 @@ from symphony.errors import SmokeError
 from symphony.models import Probe
 from tasks import smoke_report
 from tasks.answer import Answer, Target
+from tasks.chart_tests import ChartTest, ChartTestsError
 from tasks.ingress import Entrance
 from tasks.probe import ProbeError
 from tasks.retry import ONCE
@@ -27,7 +28,8 @@ Table = tuple[list[dict[str, object]], str]
 
 
 @pytest.fixture
-def tables(monkeypatch: pytest.MonkeyPatch) -> list[Table]:
+def tables(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> list[Table]:
+    broken = getattr(request, "param", False)
     left: list[Table] = []
 
     @task(**ONCE)
@@ -41,8 +43,18 @@ def tables(monkeypatch: pytest.MonkeyPatch) -> list[Table]:
     def look_behind(_change: Any, _target: Target) -> tuple[str, ...]:
         return ("Service one has 0 of 1 endpoints ready", "pod one-1: not ready")
 
+    @task(**ONCE)
+    def run_chart_tests(_change: Any, application: str) -> tuple[ChartTest, ...]:
+        if broken:
+            problem = "container one ended with exit code 1"
+            failed = ChartTest(application=application, name="t", seconds=1.5, problem=problem, log=("no table",))
+            raise ChartTestsError([failed])
+        return (ChartTest(application=application, name="t", seconds=1.5),)
+
     monkeypatch.setattr(module, "probe", probe)
     monkeypatch.setattr(module, "look_behind", look_behind)
+    monkeypatch.setattr(module, "with_tests", lambda _change, names: names)
+    monkeypatch.setattr(module, "run_chart_tests", run_chart_tests)
     monkeypatch.setattr(smoke_report, "table", lambda _key, _title, rows, shown: left.append((rows, shown)))
     return left
 
@@ -64,7 +76,10 @@ def test_every_url_is_asked_and_listed(
     delivery: Delivery, tables: list[Table], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert [one.url for one in run(delivery, monkeypatch, "/")] == ["http://one.dev.localhost/"]
-    assert tables[0][0][0]["result"] == "good"
+    assert [(row["URL"], row["status"], row["result"]) for row in tables[0][0]] == [
+        ("[http://one.dev.localhost/](http://one.dev.localhost/)", 200, "good"),
+        ("test pod t", "Succeeded", "good"),
+    ]
     assert tables[0][1] == ""
 
 
@@ -79,7 +94,7 @@ def test_one_that_fails_is_named_and_shown_with_all_that_is_known(
         "(Service one has 0 of 1 endpoints ready)."
     )
     rows, shown = tables[0]
-    assert [row["result"] for row in rows] == ["good", "status 502: no endpoints"]
+    assert [row["result"] for row in rows] == ["good", "status 502: no endpoints", "good"]
     assert "status 502\nX-Trace: t-1\n\nno\nendpoints\n" in shown
     assert "- pod one\\-1: not ready" in shown
 
@@ -102,3 +117,18 @@ def test_what_warns_fails_a_smoke_run_and_nothing_else(
         assert f"Every URL of dev answers as it should, but {warning}." in str(state.message)
     else:
         assert state.is_completed()
+
+
+@pytest.mark.usefixtures("prefect")
+@pytest.mark.parametrize("tables", [True], indirect=True)
+def test_a_test_pod_that_fails_is_a_failure_too(
+    delivery: Delivery, tables: list[Table], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SmokeError) as failed:
+        run(delivery, monkeypatch, "/")
+    assert str(failed.value) == (
+        "Every URL of dev answers as it should, but not so test pod t of one: container one ended with exit code 1."
+    )
+    rows, shown = tables[0]
+    assert rows[1]["status"] == "Failed"
+    assert "no table" in shown

@@ -25,6 +25,7 @@ from symphony.config import load
 from symphony.errors import SmokeError
 from symphony.models import Image, Probe
 from symphony.smoke import ANNOTATION
+from tasks.chart_tests import OWNER
 from tests.authority import Authority
 from tests.world.backend import Said, ingress, serving, version
 from tests.world.seat import Seat
@@ -86,9 +87,9 @@ def eye(world: World, connection: ApiClient, prefect: None, monkeypatch: pytest.
     eye = Eye(world, connection)
     real = module.report
 
-    def report(change: Change, probes: Any, failures: Any) -> None:
+    def report(change: Change, probes: Any, tests: Any, failures: Any) -> None:
         eye.page = "\n".join(one.page for one in failures)
-        real(change, probes, failures)
+        real(change, probes, tests, failures)
 
     monkeypatch.setattr(module, "report", report)
     return eye
@@ -214,19 +215,39 @@ def _old_pod(connection: ApiClient, digest: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
 
 
-def test_a_deploy_whose_urls_do_not_answer_as_expected_is_undone(seat: Seat) -> None:
+def test_the_charts_test_pod_is_run_read_and_removed(seat: Seat, connection: ApiClient) -> None:
+    ended = seat.start("smoke", applications=["hello"])
+    assert ended.succeeded, ended.message
+    table = seat.api.artifact(ended.id, "smoke-dev") or ""
+    assert "test pod hello-test-version" in table
+    assert "Succeeded" in table
+    assert pods_left(connection) == []
+
+
+def test_a_deploy_whose_urls_and_test_pods_fail_is_undone(seat: Seat, connection: ApiClient) -> None:
     tree, digest = seat.desired(), json.loads(seat.answer("/version"))["digest"]
 
     def edit(copy: Path) -> None:
         file = copy / "symphony.yaml"
-        text = file.read_text().replace(
-            "address: http://127.0.0.1:8080", "address: http://127.0.0.1:8080\n      timeout: 2", 1
-        )
+        address = "      address: http://127.0.0.1:8080\n"
+        text = file.read_text().replace(address, f"{address}      timeout: 2\n", 1)
         smoke = "    smoke: {paths: {/: {body: nobody says this}}}\n"
         file.write_text(text.replace("    chart: charts/hello\n", f"    chart: charts/hello\n{smoke}", 1))
+        values = copy / "charts/hello/values.dev.yaml"
+        values.write_text(
+            values.read_text() + "tests: {broken: {command: [python3, -c, raise SystemExit('no table')]}}\n"
+        )
 
     ended = seat.start("deploy", commit=seat.branch(edit), images={"hello": digest}, force=True)
     assert ended.state_type == "FAILED"
     assert "its body lacks 'nobody says this'" in ended.message
+    assert "test pod hello-test-broken of hello: container hello ended with exit code 1" in ended.message
+    assert "its last log line: no table" in ended.message
     assert "Put back: hello is back at" in ended.message
     assert seat.desired() == tree
+    assert pods_left(connection) == []
+
+
+def pods_left(connection: ApiClient) -> list[str]:
+    found = manifest.request(connection, "GET", "/api/v1/namespaces/dev/pods", query={"labelSelector": OWNER})
+    return [one["metadata"]["name"] for one in found["items"] if "deletionTimestamp" not in one["metadata"]]
