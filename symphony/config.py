@@ -32,6 +32,7 @@ from symphony.section import Name as Name  # noqa: PLC0414 - so that callers nee
 from symphony.section import RepositoryPath, Seconds
 from symphony.smoke import Smoke
 from symphony.supply_chain import SupplyChain
+from symphony.watch import Watch
 
 
 class Git(Model):
@@ -83,6 +84,11 @@ class Application(Model):
     )
     smoke: Smoke = Field(
         default=Smoke(), description="What its URLs must answer; the annotation symphony.dev/smoke of an Ingress wins."
+    )
+    watch: dict[Name, Watch] = Field(
+        default_factory=dict,
+        description="By environment: which image of the repository runs there, whoever pushed it. A release to that "
+        "environment brings the chart alone.",
     )
 
     @field_validator("values")
@@ -232,6 +238,19 @@ class Configuration(Model):
     build: Build = Build()
     applications: dict[Name, Application] = Field(min_length=1)
     environments: dict[Name, Environment] = Field(min_length=1, description="In the order of promotion.")
+
+    @model_validator(mode="after")
+    def _watched_exist(self) -> Configuration:
+        for name, application in self.applications.items():
+            if unknown := sorted(application.watch.keys() - self.environments.keys()):
+                known = ", ".join(self.environments)
+                raise ValueError(f"applications.{name}.watch names {', '.join(unknown)}; there are: {known}")
+        return self
+
+    def watched(self, environment: str) -> dict[str, Watch]:
+        """The applications whose image a policy chooses in an environment, and that policy."""
+        named = self.applications.items()
+        return {name: one.watch[environment] for name, one in named if environment in one.watch}
 
 
 def branch_of(environment: str) -> str:

@@ -1,4 +1,4 @@
-"""What Git keeps: a record of each release, promotion and rollback, and a hold on what was rolled back."""
+"""What Git keeps: a record of each release, promotion, rollback and watch, and a hold on what was rolled back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field
 
 from symphony.models import Approval, Commit, Deployed, Fact, Image, Probe, UnitResult
 
-Kind = Literal["release", "promote", "rollback"]
+Kind = Literal["release", "promote", "rollback", "watch"]
 
 
 class ReleaseRecord(Fact):
