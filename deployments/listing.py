@@ -37,12 +37,20 @@ class Concurrency(Entry):
     collision_strategy: Literal["ENQUEUE", "CANCEL_NEW"] = "ENQUEUE"
 
 
+class Schedule(Entry):
+    """When runs start by themselves."""
+
+    interval: int = Field(ge=10, description="Seconds from one to the next.")
+    active: bool = True
+
+
 class Declared(Entry):
     """One deployment, as Prefect's own ``prefect deploy`` reads it.
 
     Attributes:
         name: The environment; with the flow's name it makes the whole name, such as ``release/dev``.
         concurrency: None where runs need not wait for each other.
+        schedules: None where nothing starts by the clock.
     """
 
     name: Name
@@ -53,6 +61,7 @@ class Declared(Entry):
     work_pool: WorkPool
     enforce_parameter_schema: Literal[True]
     concurrency: Concurrency | None = Field(default=None, validation_alias="concurrency_limit")
+    schedules: tuple[Schedule, ...] = ()
 
     @property
     def flow(self) -> str:

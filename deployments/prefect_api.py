@@ -10,10 +10,11 @@ from prefect import Flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.deployments.runner import DeploymentApplyError, RunnerDeployment
+from prefect.schedules import Interval
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 from prefect.types.entrypoint import EntrypointType
 
-from deployments import blocks, pool
+from deployments import automations, blocks, pool
 from deployments.apply import flow_of
 from deployments.client import PrefectApi
 from deployments.listing import Declared
@@ -34,7 +35,7 @@ def put(
         BadInputError: An entrypoint cannot be imported.
         SymphonyError: The server refuses a deployment.
     """
-    prepared = [_prepared(one, version) for one in declared]
+    prepared = [_prepared(one, version, configuration) for one in declared]
     with temporary_settings({PREFECT_API_URL: api.url, PREFECT_API_AUTH_STRING: api.auth or None}):
         asyncio.run(_ground(configuration))
         blocks.save(configuration)
@@ -44,6 +45,12 @@ def put(
             except DeploymentApplyError as error:
                 raise SymphonyError(f"The Prefect server refuses the deployment {one.full_name}: {error}") from error
             report(one.full_name)
+        asyncio.run(_react(configuration, declared))
+
+
+async def _react(configuration: Configuration, declared: Sequence[Declared]) -> None:
+    async with get_client() as client:
+        await automations.ensure_automations(client, configuration, declared)
 
 
 async def _ground(configuration: Configuration) -> None:
@@ -52,12 +59,15 @@ async def _ground(configuration: Configuration) -> None:
         await pool.ensure_limits(client, configuration)
 
 
-def _prepared(one: Declared, version: str) -> RunnerDeployment:
+def _prepared(one: Declared, version: str, configuration: Configuration) -> RunnerDeployment:
     flow = cast("Flow[..., object]", flow_of(one))
     limit = None
     if one.concurrency:
         strategy = ConcurrencyLimitStrategy(one.concurrency.collision_strategy)
         limit = ConcurrencyLimitConfig(limit=one.concurrency.limit, collision_strategy=strategy)
+    # The list has watches switched off: they look nowhere but where symphony.yaml says what to look for.
+    watched = one.flow == "watch" and bool(configuration.watched(str(one.parameters["environment"])))
+    schedules = [Interval(clock.interval, active=clock.active or watched) for clock in one.schedules]
     return cast(
         "RunnerDeployment",
         flow.to_deployment(
@@ -67,6 +77,7 @@ def _prepared(one: Declared, version: str) -> RunnerDeployment:
             version=version,
             parameters=one.parameters,
             concurrency_limit=limit,
+            schedules=schedules or None,
             enforce_parameter_schema=one.enforce_parameter_schema,
             work_pool_name=one.work_pool.name,
             work_queue_name=one.work_pool.work_queue_name,

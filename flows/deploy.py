@@ -23,7 +23,7 @@ from symphony.models import Commit, Deployed, Desired, Digest, Image, Probe
 from tasks.affected import affected_applications
 from tasks.approval import ApprovalHours, Consent
 from tasks.change import open_change
-from tasks.desired import image_by_digest, laid_out
+from tasks.desired import image_by_digest, laid_out, watched_images
 from tasks.desired_commit import before_commit, bring_trees, put_back, write_desired, written_by
 from tasks.git import head
 from tasks.helm import render
@@ -61,11 +61,15 @@ def deploy(  # noqa: PLR0913 - the fields of the run form
     """
     with open_change(environment, commit) as change:
         given = tuple(image_by_digest(change, name, digest) for name, digest in (images or {}).items())
-        built = () if given else build_images(change, applications or affected_applications(change))
+        names = () if given else applications or affected_applications(change)
+        watched = watched_images(change, names)
+        new = [name for name in names if name not in watched]
+        built = build_images(change, new) if new else ()
         try:
-            with attached(change, built):
+            with attached(change, built), locked(change.environment, names if watched else ()):
+                kept = watched_images(change, [*watched]).values()  # which the watch may have moved meanwhile
                 consent = Consent(approved_by, approval_hours)
-                deployed = deploy_images(change, given or built, force=force, consent=consent)
+                deployed = deploy_images(change, given or (*built, *kept), force=force, consent=consent)
         except SupersededError as error:
             return Completed(name="Superseded", message=str(error))
         except HeldError as error:

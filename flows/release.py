@@ -22,7 +22,7 @@ from symphony.record import ReleaseRecord
 from tasks.affected import affected_applications, fed_anew
 from tasks.approval import ApprovalHours, Consent
 from tasks.change import open_change, superseded_by
-from tasks.desired import removed_applications
+from tasks.desired import removed_applications, watched_images
 from tasks.holds import held, held_sentence
 from tasks.lock import locked
 from tasks.removal import show_removed
@@ -93,9 +93,11 @@ def release_change(change: Change, *, approved_by: str = "", approval_hours: flo
             return None
         with contextlib.ExitStack() as beside:
             with story.stage("build"):
-                story.images = build_images(change, applications)
-                beside.enter_context(attached(change, story.images))
+                watched = watched_images(change, applications)
+                built = story.images = build_images(change, [name for name in applications if name not in watched])
+                beside.enter_context(attached(change, built))
             beside.enter_context(locked(change.environment, [*applications, *story.removed]))
+            story.images = (*built, *watched_images(change, [*watched]).values())
             with story.stage("deploy"):
                 story.deployed = deploy_images(change, story.images, story.removed, consent=story.consent)
                 story.left |= story.deployed.held if story.deployed else {}

@@ -58,20 +58,33 @@ def admit(change: Change, images: Sequence[Image]) -> None:
         BadInputError: An image lacks what the environment requires; nothing has been changed.
         SymphonyError: A check could not be made.
     """
+    if kept := kept_out(change, images):
+        raise BadInputError("\n".join(kept.values()))
+
+
+def kept_out(change: Change, images: Sequence[Image]) -> dict[str, str]:
+    """What keeps images out of an environment, by application; those that are let in are not among them.
+
+    Args:
+        change: The commit being released.
+        images: Images about to be deployed, wherever they come from.
+
+    Raises:
+        SymphonyError: A check could not be made.
+    """
     asked = change.target.supply_chain
-    checks: list[PrefectFuture[Any]] = []
+    checks: list[tuple[str, PrefectFuture[Any]]] = []
     if asked.blocking:
-        checks += [check_origin.submit(change, image) for image in images]
+        checks += [(image.application, check_origin.submit(change, image)) for image in images]
     if asked.scan:
-        checks += [check_findings.submit(change, image) for image in images]
-    refused: list[str] = []
-    for check in checks:
+        checks += [(image.application, check_findings.submit(change, image)) for image in images]
+    refused: dict[str, str] = {}
+    for name, check in checks:
         try:
             check.result()
         except RefusedImageError as error:
-            refused.append(str(error))
-    if refused:
-        raise BadInputError("\n".join(refused))
+            refused[name] = "\n".join([refused[name], str(error)] if name in refused else [str(error)])
+    return refused
 
 
 def _begin(change: Change, image: Image) -> list[PrefectFuture[Any]]:

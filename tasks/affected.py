@@ -22,7 +22,8 @@ from tasks.records import newest
 def affected_applications(change: Change) -> tuple[str, ...]:
     """Applications that differ from the environment's last release that succeeded.
 
-    An application whose source is in another repository always counts: only building tells whether it moved.
+    An application whose source is in another repository always counts: only building tells whether it moved. Of one
+    whose image a policy chooses here, the source does not count.
 
     Args:
         change: The commit being released.
@@ -66,13 +67,15 @@ def fed_anew(change: Change) -> tuple[str, ...]:
 def _affected(change: Change, name: str) -> bool:
     application = change.configuration.applications[name]
     before = configuration_at(change.mirror, change.base) if change.base else None
-    if before is None or application.git is not None:
+    watched = change.environment in application.watch
+    if before is None or (application.git is not None and not watched):
         return True
     if before.applications.get(name) != application:
         return True
     if before.environments.get(change.environment) != change.target:
         return True
-    return change.touches(application.source, *chart_folders(change.tree, application.chart))
+    sources = () if watched else (application.source,)
+    return change.touches(*sources, *chart_folders(change.tree, application.chart))
 
 
 def _behind(change: Change) -> dict[str, Change]:

@@ -73,6 +73,23 @@ def live_images(change: Change, applications: Sequence[str] = ()) -> tuple[Image
     return tuple(image_of(entry) for name, entry in sorted(present.items()) if not applications or name in applications)
 
 
+def watched_images(change: Change, applications: Sequence[str]) -> dict[str, Image]:
+    """The images of those applications whose image a policy chooses here, as the environment has them now.
+
+    Args:
+        change: Where to.
+        applications: Names; one that the environment does not have yet is not among the images.
+
+    Raises:
+        TransientError: The remote could not be reached.
+    """
+    if not (watched := change.configuration.watched(change.environment).keys() & set(applications)):
+        return {}
+    fetch(change.configuration.git.remote)
+    present = read_desired(change.mirror, change.environment)
+    return {name: image_of(present[name]) for name in applications if name in watched and name in present}
+
+
 def image_of(entry: Desired) -> Image:
     """The image that the desired state names for an application."""
     return Image(

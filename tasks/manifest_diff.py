@@ -22,7 +22,7 @@ from symphony.models import Commit, Desired
 from tasks.artifacts import escape, fence, key_of, markdown
 from tasks.desired import entry_at, part, unpack
 from tasks.git import work_home
-from tasks.helm import template
+from tasks.helm import render, template
 from tasks.retry import ONCE
 
 _SECRET, _CHANGED = "(secret)", "(secret, changed)"
@@ -84,6 +84,29 @@ def show_changes(
         parts += [f"## {escape(name)}", "It is taken out of the environment."]
         changed[name] = _hash(["removed", part(change.mirror, before, name) if before else ()])
     return Shown(markdown(key_of("changes", change.environment), "\n\n".join(parts)), changed)
+
+
+def show_trees(
+    change: Change, entries: Sequence[Desired], origin: Commit, before: Commit | None, removed: Sequence[str] = ()
+) -> Shown:
+    """As `show_changes`, for applications that get the charts of a commit of a desired state.
+
+    Args:
+        change: Where to.
+        entries: What the desired state shall say about each application.
+        origin: The commit that has their charts.
+        before: Commit of the desired state that they are compared with; None before the first.
+        removed: Applications that are taken out.
+
+    Raises:
+        BadInputError: A chart does not render here.
+    """
+    with tempfile.TemporaryDirectory(dir=work_home()) as folder:
+        root = Path(folder)
+        unpack(change.mirror, origin, entries, root)
+        namespace = change.target.kubernetes.namespace
+        rendered = {one.application: render.fn(one, root, namespace, one.chart) for one in entries}
+        return show_changes.fn(change, entries, rendered, before, removed)
 
 
 def parsed(manifests: str) -> Manifests:

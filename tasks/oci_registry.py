@@ -80,6 +80,27 @@ class OciRegistry:
         # A registry may leave the choice to its caller.
         return tuple(one for one in found if not artifact_type or one.artifact_type == artifact_type)
 
+    def platforms(self, repository: str, digest: Digest) -> frozenset[str]:
+        """What an image runs on, such as ``linux/amd64`` or ``linux/arm64/v8``, each also without its variant.
+
+        Args:
+            repository: Repository in the registry, without host.
+            digest: The image, or an index of images.
+
+        Raises:
+            SymphonyError: The registry refuses, or lacks the image.
+            TransientError: The registry was out of reach.
+        """
+        path, accept = f"/v2/{repository}/manifests/{digest}", {"Accept": ", ".join(_ACCEPTED)}
+        manifest = self._ask("GET", path, headers=accept).json()
+        if "manifests" in manifest:
+            each = [one.get("platform") or {} for one in manifest["manifests"]]
+        else:
+            blob = f"/v2/{repository}/blobs/{manifest['config']['digest']}"
+            each = [self._ask("GET", blob, follow_redirects=True).json()]
+        named = [[str(one[key]) for key in ("os", "architecture", "variant") if one.get(key)] for one in each]
+        return frozenset("/".join(parts[:length]) for parts in named for length in (2, len(parts)) if len(parts) > 1)
+
     def attach(self, repository: str, image: Digest, artifact_type: str, content: bytes) -> Digest:
         """Put a document into the registry as a referrer of an image; the same document twice is the same referrer.
 

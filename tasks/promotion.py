@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
 from prefect import task
 from prefect.client.orchestration import get_client
@@ -22,10 +20,9 @@ from symphony.models import Commit, Desired
 from symphony.record import ReleaseRecord
 from tasks.affected import configuration_at
 from tasks.artifacts import key_of, table
-from tasks.desired import entry_at, parts, read_desired, removed_applications, text, unpack
-from tasks.git import fetch, git, head, work_home
-from tasks.helm import render
-from tasks.manifest_diff import show_changes
+from tasks.desired import entry_at, parts, read_desired, removed_applications, text
+from tasks.git import fetch, git, head
+from tasks.manifest_diff import show_trees
 from tasks.moving import may_not_move, newer_told
 from tasks.outputs import filled
 from tasks.records import find_record, last_passed, newest
@@ -162,12 +159,7 @@ def show_promotion(change: Change, proposal: Proposal) -> str:
     rows += [{"application": name, "commit": "", "digest": f"left: {why}"} for name, why in proposal.left.items()]
     title = f"From {proposal.source} to {change.environment}: {proposal.record.name}"
     table(key_of("promotion", change.environment), title, rows)
-    with tempfile.TemporaryDirectory(dir=work_home()) as folder:
-        root = Path(folder)
-        unpack(change.mirror, proposal.origin, proposal.entries, root)
-        namespace = change.target.kubernetes.namespace
-        rendered = {one.application: render.fn(one, root, namespace, one.chart) for one in proposal.entries}
-        return show_changes.fn(change, proposal.entries, rendered, proposal.before, proposal.removed).page
+    return show_trees(change, proposal.entries, proposal.origin, proposal.before, proposal.removed).page
 
 
 def pinned() -> str:

@@ -93,7 +93,8 @@ class Story:
             reason=self._reason,
             who=self._who or (author if released else ""),
             why=self._why or (subject if released else ""),
-            committed=committed,
+            # Of a watch's images nobody knows when they were written; the charts' commit is older.
+            committed="" if self._kind == "watch" else committed,
             origin=self.origin.name if self.origin else "",
             undoes=self.undoes,
             left=self.left,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,7 +21,7 @@ from symphony.tool import run
 
 KEPT = (
     *("name", "tags", "parameters", "description", "entrypoint", "path", "pull_steps", "work_pool_name"),
-    *("work_queue_name", "enforce_parameter_schema", "job_variables", "concurrency_options", "schedules", "paused"),
+    *("work_queue_name", "enforce_parameter_schema", "job_variables", "concurrency_options", "paused"),
     *("parameter_openapi_schema", "storage_document_id"),
 )
 
@@ -41,13 +42,14 @@ def deployments(api: PrefectApi) -> dict[str, dict[str, Any]]:
     found = {}
     for one in ask(api, "/deployments/filter", {}):
         limit = (one["global_concurrency_limit"] or {}).get("limit")
-        found[f"{one['entrypoint']} {one['name']}"] = {**{key: one[key] for key in KEPT}, "limit": limit}
+        clocks = [(clock["schedule"]["interval"], clock["active"]) for clock in one["schedules"]]
+        found[f"{one['entrypoint']} {one['name']}"] = {**{key: one[key] for key in KEPT}, "limit": limit, "at": clocks}
     return found
 
 
 def test_a_second_time_changes_nothing(api: PrefectApi) -> None:
     again = deploy_flows(api)
-    assert len(again.deployments) == 20
+    assert len(again.deployments) == 23
     assert again.changed == ()
 
 
@@ -65,7 +67,34 @@ def test_prefect_deploys_the_same_from_the_same_list(api: PrefectApi) -> None:
     run([sys.executable, "-m", "prefect", "deploy", "--all", "--no-prompt"], cwd=ROOT, env=environment, limit=180)
     assert deployments(api) == ours
     # It carries another version now, so the next call takes the list over again.
-    assert len(deploy_flows(api).changed) == 20
+    assert len(deploy_flows(api).changed) == 23
+
+
+def test_a_watch_is_started_where_a_policy_waits_for_images_and_nowhere_else(api: PrefectApi, tmp_path: Path) -> None:
+    def clocks() -> dict[str, list[bool]]:
+        found = ask(api, "/deployments/filter", {"flows": {"name": {"any_": ["watch"]}}})
+        return {one["name"]: [clock["active"] for clock in one["schedules"]] for one in found}
+
+    def automations() -> dict[str, dict[str, Any]]:
+        return {one["name"]: one for one in ask(api, "/automations/filter", {})}
+
+    assert clocks() == {"dev": [False], "staging": [False], "prod": [False]}
+    assert "New images for dev" not in automations()
+    (tmp_path / "prefect.yaml").write_text((ROOT / "prefect.yaml").read_text())
+    plain = (ROOT / "symphony.yaml").read_text()
+    place = '    repository: "{environment}/greet"\n'
+    watched = place + "    watch: {dev: {policy: newest-build}}\n"
+    for _ in range(2):
+        (tmp_path / "symphony.yaml").write_text(plain.replace(place, watched))
+        deploy_flows(api, tmp_path, force=True)
+        assert clocks() == {"dev": [True], "staging": [False], "prod": [False]}
+        [one] = [one for name, one in automations().items() if name.startswith("New images")]
+        assert one["name"] == "New images for dev"
+        assert one["trigger"]["match"]["prefect.resource.id"] == ["aws.ecr.repository.dev/greet"]
+        assert one["trigger"]["expect"] == ["aws.ecr.image-action"]
+    deploy_flows(api, force=True)
+    assert clocks() == {"dev": [False], "staging": [False], "prod": [False]}
+    assert "New images for dev" not in automations()
 
 
 def test_limits_hold_one_slot_each(api: PrefectApi) -> None:

@@ -15,7 +15,7 @@ from symphony.errors import BadInputError
 
 LISTED = read(ROOT / "prefect.yaml")
 CONFIGURATION = load(ROOT / "symphony.yaml")
-FLOWS = ("release", "provision", "build", "deploy", "smoke", "rollback")
+FLOWS = ("release", "provision", "build", "deploy", "smoke", "rollback", "watch")
 ENTRY = """\
 name: symphony
 prefect-version: 3.9.1
@@ -51,9 +51,9 @@ def test_each_entrypoint_is_a_flow_of_that_name_and_takes_the_parameters(one: De
     flow.validate_parameters({**one.parameters, "images": {}} if one.flow == "deploy" else one.parameters)
 
 
-def test_releases_of_one_environment_wait_for_each_other() -> None:
+def test_releases_and_watches_of_one_environment_wait_for_each_other() -> None:
     for one in LISTED:
-        if one.flow == "release":
+        if one.flow in {"release", "watch"}:
             assert one.concurrency is not None
             assert (one.concurrency.limit, one.concurrency.collision_strategy) == (1, "ENQUEUE")
 

@@ -1,0 +1,167 @@
+"""Images pushed from outside, found and deployed by the watch: by event, by the clock, and not where it is held."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployments.apply import ROOT, deploy_flows
+from deployments.client import Run
+from sandbox.aws.client import client
+from sandbox.docker.base_image import NAME
+from sandbox.world import HOST, World
+from symphony import tool
+from tests.world.seat import NUMBERS, Seat
+
+_POLICY = "    watch: {dev: {policy: semver, constraint: ^1, platform: linux/amd64}}\n"
+_PLACE = '    repository: "{environment}/hello"\n'
+_LIMIT_SECONDS = 60
+
+
+@dataclass
+class Outside(Seat):
+    """Another CI: it builds the service by its own means, and knows a login of ECR and nothing else."""
+
+    def image(self, greeting: str) -> str:
+        """Build an image with the next version as its tag."""
+        folder = self.copy.parent / "outside"
+        (folder / "docker").mkdir(parents=True, exist_ok=True)
+        shutil.copy(self.world.source / "apps/hello/hello.py", folder)
+        (folder / "greeting.txt").write_text(greeting)
+        (folder / "Dockerfile").write_text(
+            f'FROM {NAME}\nCOPY hello.py greeting.txt /app/\nENTRYPOINT ["python3", "-u", "-B", "/app/hello.py"]\n'
+        )
+        name = f"{HOST}:{self.world.ports.ecr}/dev/hello:1.{next(NUMBERS)}.0"
+        self.docker("build", "--quiet", "--tag", name, str(folder))
+        return name
+
+    def push_image(self, name: str) -> float:
+        """Push it as anybody does, and tell when that was done."""
+        self.docker("push", "--quiet", name)
+        return time.time()
+
+    def login(self) -> None:
+        entry = client(self.world, "ecr").get_authorization_token()["authorizationData"][0]
+        token = tool.run(["base64", "--decode"], stdin=entry["authorizationToken"]).stdout
+        user, _, password = token.partition(":")
+        self.docker("login", "--username", user, "--password-stdin", f"{HOST}:{self.world.ports.ecr}", stdin=password)
+
+    def docker(self, *arguments: str, stdin: str | None = None) -> None:
+        folder = self.copy.parent / "outside" / "docker"
+        environment = {"DOCKER_HOST": self.world.docker_host, "DOCKER_CONFIG": str(folder)}
+        tool.run(["docker", *arguments], env=environment, stdin=stdin, limit=120)
+
+    def until(self, done: Callable[[], Any], what: str) -> Any:
+        deadline = time.monotonic() + _LIMIT_SECONDS
+        while not (found := done()):
+            assert time.monotonic() < deadline, f"{what} did not happen within {_LIMIT_SECONDS} s"
+            time.sleep(0.1)
+        return found
+
+    def watches(self, since: float) -> list[Run]:
+        """Runs of the watch of dev that began since a moment and have ended."""
+        body = {
+            "flows": {"name": {"any_": ["watch"]}},
+            "flow_runs": {"state": {"type": {"any_": ["COMPLETED", "FAILED"]}}},
+            "sort": "END_TIME_DESC",
+            "limit": 20,
+        }
+        found = self.api.call("POST", "/flow_runs/filter", body)
+        return [
+            Run.model_validate(one) for one in found if datetime.fromisoformat(one["start_time"]).timestamp() >= since
+        ]
+
+    def policy(self, *, there: bool) -> None:
+        """Have hello watched in dev, or no more, and its release done."""
+
+        def edit(copy: Path) -> None:
+            file = copy / "symphony.yaml"
+            text = file.read_text().replace(_POLICY, "")
+            file.write_text(text.replace(_PLACE, _PLACE + _POLICY) if there else text)
+
+        ended = self.released(self.push("watch hello" if there else "watch no more", edit))
+        assert ended.succeeded, ended.message
+        root = self.copy.parent / "root"
+        root.mkdir(exist_ok=True)
+        shutil.copy(ROOT / "prefect.yaml", root)
+        shutil.copy(self.copy / "symphony.yaml", root)
+        deploy_flows(self.api, root, ["dev"], force=True)
+
+    def head(self) -> str:
+        self.git("fetch", "--quiet", "origin")
+        return self.git("rev-parse", "origin/env/dev")
+
+    def moves(self, since: str) -> list[str]:
+        """Subjects of the commits of dev's desired state since one."""
+        return self.git("log", "--format=%s", f"{since}..{self.head()}").splitlines()
+
+
+@pytest.fixture(scope="module")
+def outside(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
+    made = Outside.take(world, tmp_path_factory.mktemp("watch"))
+    made.image("to have the folder")
+    made.login()
+    made.policy(there=True)
+    yield made
+    made.symphony("lift", "hello", "--env", "dev")
+    made.policy(there=False)
+
+
+def test_an_image_pushed_from_outside_is_live_within_seconds(outside: Outside) -> None:
+    there, greeting = outside.head(), f"Hello from outside, {next(NUMBERS)}"
+    name = outside.image(greeting)
+    began = time.time()
+    pushed = outside.push_image(name)
+    outside.until(lambda: outside.answer() == greeting, "the greeting")
+    assert outside.moves(there) == [f"dev: watch brings hello:{name.rpartition(':')[2]}"]
+    run = outside.until(lambda: outside.watches(began), "the end of a watch")[-1]
+    assert run.succeeded, run.message
+    record = json.loads(outside.symphony("show", run.id, "--json"))
+    started = datetime.fromisoformat(record["began"]["deploy"]).timestamp()
+    assert started - pushed < 10, "that is no event but the clock"
+    assert [one["tag"] for one in record["images"]] == [name.rpartition(":")[2]]
+    body = {"artifacts": {"flow_run_id": {"any_": [run.id]}, "key": {"any_": ["watch-dev"]}}}
+    [row] = json.loads(outside.api.call("POST", "/artifacts/filter", body)[0]["data"])
+    assert row["what becomes of it"] == "moves"
+    assert "no versions" in row["not taken"]
+
+
+def test_event_and_clock_at_once_deploy_once(outside: Outside) -> None:
+    there, greeting = outside.head(), f"Hello from outside, {next(NUMBERS)}"
+    name = outside.image(greeting)
+    began = time.time()
+    outside.push_image(name)
+    runs = [outside.api.start("watch", "dev", {"environment": "dev"}) for _ in range(2)]
+    outside.until(lambda: outside.answer() == greeting, "the greeting")
+    ended = [outside.ended(run) for run in runs]
+    assert all(run.state_type in {"COMPLETED", "CANCELLED"} for run in ended), [run.message for run in ended]
+    outside.until(lambda: any("hello moved" in run.message for run in outside.watches(began)), "the deploy's end")
+    assert len(outside.moves(there)) == 1
+
+
+def test_what_is_held_is_left_and_it_is_said(outside: Outside) -> None:
+    outside.symphony("hold", "hello", "--env", "dev", "--why", "It is too loud.")
+    there, greeting = outside.head(), f"Hello from outside, {next(NUMBERS)}"
+    name = outside.image(greeting)
+    began = time.time()
+    outside.push_image(name)
+    outside.until(
+        lambda: any(
+            "Left as it is in dev: hello" in run.message and "too loud" in run.message for run in outside.watches(began)
+        ),
+        "a watch that says so",
+    )
+    assert outside.moves(there) == []
+    outside.symphony("lift", "hello", "--env", "dev")
+    ended = outside.start("watch")
+    assert "hello moved in dev" in ended.message or "No image moves" in ended.message
+    outside.until(lambda: outside.answer() == greeting, "the greeting")
+    assert len(outside.moves(there)) == 1
