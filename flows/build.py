@@ -60,10 +60,7 @@ def build_images(change: Change, applications: Sequence[str]) -> tuple[Image, ..
     limit = change.configuration.build.parallel
     with contextlib.ExitStack() as stack:
         sources = {name: stack.enter_context(source(change, name)) for name in applications}
-        tags = {
-            name: content_tag.submit(name, source.folder, change.configuration.applications[name])
-            for name, source in sources.items()
-        }
+        tags = {name: content_tag.submit(change, name, source.folder) for name, source in sources.items()}
         looked = {name: find.submit(change, name, sources[name], tags[name]) for name in applications}  # type: ignore[call-overload]  # Prefect hands on what the future holds
         found: dict[str, Image | None] = {name: future.result() for name, future in looked.items()}
         missing = [name for name, image in found.items() if image is None]

@@ -25,7 +25,7 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
 from symphony.addons import AccessEntry, Addon
-from symphony.build import Build
+from symphony.build import Build, Platform, SecretReference
 from symphony.errors import BadInputError
 from symphony.section import Model as Model  # noqa: PLC0414 - sections are described by it elsewhere too
 from symphony.section import Name as Name  # noqa: PLC0414 - so that callers need one module
@@ -72,6 +72,13 @@ class Application(Model):
     dockerfile: RepositoryPath = Field(default="Dockerfile", description="Relative to the source folder.")
     build_args: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], str] = Field(
         default_factory=dict
+    )
+    build_secrets: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+$")], SecretReference] = Field(
+        default_factory=dict,
+        description="Secrets of `RUN --mount=type=secret`, by id: the worker's env://NAME, or a whole path.",
+    )
+    platforms: tuple[Platform, ...] = Field(
+        default=(), description="Platforms that the image is built for, such as linux/arm64; the builder's by default."
     )
     chart: RepositoryPath = Field(description="Helm chart.")
     repository: str = Field(
@@ -245,6 +252,15 @@ class Configuration(Model):
             if unknown := sorted(application.watch.keys() - self.environments.keys()):
                 known = ", ".join(self.environments)
                 raise ValueError(f"applications.{name}.watch names {', '.join(unknown)}; there are: {known}")
+        return self
+
+    @model_validator(mode="after")
+    def _what_the_builder_can(self) -> Configuration:
+        for name, application in self.applications.items():
+            if self.build.builder == "engine" and (application.build_secrets or application.platforms):
+                raise ValueError(
+                    f"applications.{name} has build_secrets or platforms, which need `build: {{builder: buildkit}}`"
+                )
         return self
 
     def watched(self, environment: str) -> dict[str, Watch]:

@@ -14,8 +14,9 @@ from docker.errors import APIError, ImageNotFound
 from docker.utils.build import exclude_paths
 from prefect import task
 
-from symphony.config import Application
+from symphony.change import Change
 from symphony.errors import SymphonyError
+from tasks.buildkit import base_digest
 from tasks.docker_engine import docker_client
 from tasks.retry import TRANSIENT
 
@@ -30,16 +31,16 @@ _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}|\$(\w+)")
 
 
 @task(name="hash", task_run_name="hash {name}", **TRANSIENT)
-def content_tag(name: str, context: Path, application: Application) -> str:
+def content_tag(change: Change, name: str, context: Path) -> str:
     """The tag that stands for everything that goes into an image.
 
     It covers each file of the build context that ``.dockerignore`` lets through (path, executable bit, content), the
     Dockerfile, the build arguments, and the digest of each base image.
 
     Args:
+        change: The commit being released.
         name: The application.
         context: Its build context.
-        application: Its section of ``symphony.yaml``.
 
     Returns:
         32 hexadecimal digits.
@@ -48,15 +49,23 @@ def content_tag(name: str, context: Path, application: Application) -> str:
         SymphonyError: A base image is nowhere.
         TransientError: The engine is out of reach.
     """
-    del name
-    dockerfile = context / application.dockerfile
-    text = dockerfile.read_text(encoding="utf-8")
+    application, by_buildkit = change.configuration.applications[name], change.configuration.build.builder == "buildkit"
+    text = (context / application.dockerfile).read_text(encoding="utf-8")
     total = hashlib.sha256()
-    with docker_client() as engine:
-        bases = {base: _identity(engine, base) for base in bases_of(text, application.build_args)}
-    parts = {"dockerfile": text, "arguments": application.build_args, "bases": bases}
+    bases = bases_of(text, application.build_args)
+    if by_buildkit:
+        identities = {base: _pinned(base) or base_digest(change, base) for base in bases}
+    else:
+        with docker_client() as engine:
+            identities = {base: _pinned(base) or _identity(engine, base) for base in bases}
+    parts: dict[str, Any] = {"dockerfile": text, "arguments": application.build_args, "bases": identities}
+    if by_buildkit:
+        # A secret's value may be rotated; the image is the same.
+        parts |= {"platforms": application.platforms, "secrets": sorted(application.build_secrets)}
     total.update(json.dumps(parts, sort_keys=True).encode())
-    for path in _context_files(context, application.dockerfile):
+    own = f"{application.dockerfile}.dockerignore"
+    ignore = own if by_buildkit and (context / own).exists() else ".dockerignore"
+    for path in _context_files(context, application.dockerfile, ignore):
         file = context / path
         mode = file.lstat().st_mode
         body = str(file.readlink()).encode() if stat.S_ISLNK(mode) else file.read_bytes()
@@ -87,14 +96,18 @@ def bases_of(dockerfile: str, arguments: dict[str, str]) -> list[str]:
     return found
 
 
-def _context_files(context: Path, dockerfile: str) -> list[str]:
-    ignore = context / ".dockerignore"
+def _context_files(context: Path, dockerfile: str, ignore: str) -> list[str]:
     patterns = []
-    if ignore.exists():
-        lines = (line.strip() for line in ignore.read_text(encoding="utf-8").splitlines())
+    if (context / ignore).exists():
+        lines = (line.strip() for line in (context / ignore).read_text(encoding="utf-8").splitlines())
         patterns = [line for line in lines if line and not line.startswith("#")]
     paths = exclude_paths(str(context), patterns, dockerfile=dockerfile)
     return sorted(path for path in paths if not (context / path).is_dir() or (context / path).is_symlink())
+
+
+def _pinned(base: str) -> str:
+    """The digest that a base image is named by; empty where it is named by a tag."""
+    return base.partition("@")[2]
 
 
 def _identity(engine: DockerClient, base: str) -> str:

@@ -1,4 +1,4 @@
-"""Images: built and pushed through prefect-docker's host, under a tag that stands for what went into them."""
+"""Images: built and pushed under a tag that stands for what went into them."""
 
 from __future__ import annotations
 
@@ -10,30 +10,14 @@ from symphony.change import Change
 from symphony.config import Application
 from symphony.errors import SymphonyError, TransientError
 from symphony.models import Digest, Image
-from tasks.docker_engine import docker_client, engine_errors, events
-from tasks.ecr import confirm, find_image, login, shortcomings, tags_of
+from tasks import buildkit, docker_engine
+from tasks.ecr import confirm, find_image, shortcomings, tags_of
 from tasks.oci_registry import oci_registry
-from tasks.retry import BROKEN_CONNECTION, TRANSIENT
+from tasks.retry import TRANSIENT
 from tasks.source import VERSION, Source
 
 COMMIT_TAG = "commit-"
 """Beginning of the alias tags that name a commit; they are never candidates of the watch."""
-_LOG_TAIL = 15
-_PASSING = (
-    *BROKEN_CONNECTION,
-    "500 ",
-    "502 ",
-    "503 ",
-    "504 ",
-    "429 ",
-    "broken pipe",
-    "closed network connection",
-    "blob upload",
-    "rate exceeded",
-    "toomanyrequests",
-    # Of a login that was good when the push began; the next one brings its own.
-    "expired",
-)
 
 
 def repository_of(environment: str, application: Application) -> str:
@@ -101,36 +85,10 @@ def build_image(change: Change, name: str, source: Source, tag: str) -> str:
     """
     application = change.configuration.applications[name]
     target = f"{image_repository(change, application)}:{tag}"
-    arguments = dict(application.build_args)
-    if "SOURCE_DATE_EPOCH" in (source.folder / application.dockerfile).read_text(encoding="utf-8"):
-        arguments.setdefault("SOURCE_DATE_EPOCH", str(source.epoch))
-    log, lines, made = get_run_logger(), list[str](), False
-    with docker_client() as engine, engine_errors(f"build {name}"):
-        for event in events(
-            engine,
-            f"build of {name}",
-            change.configuration.build.timeout,
-            engine.api.build,
-            path=str(source.folder),
-            dockerfile=application.dockerfile,
-            tag=target,
-            buildargs=arguments,
-            labels=source.labels(tag),
-            rm=True,
-            forcerm=True,
-        ):
-            line = str(event.get("stream") or event.get("status") or "").rstrip()
-            if line:
-                lines.append(line)
-                log.info("%s │ %s", name, line)
-            if "error" in event:
-                tail = "\n".join(lines[-_LOG_TAIL:])
-                raise SymphonyError(
-                    f"The image of {name} does not build: {event['error'].strip()}. Last lines:\n{tail}"
-                )
-            made = made or "ID" in event.get("aux", {})
-    if not made:
-        raise TransientError(f"The Docker engine broke the build of {name} off.")
+    if change.configuration.build.builder == "buildkit":
+        buildkit.build(change, name, source, target)
+    else:
+        docker_engine.build(change, name, source, target)
     return target
 
 
@@ -151,22 +109,14 @@ def push_image(change: Change, name: str, source: Source, target: str) -> Image:
         TransientError: The registry broke off, throttled, or was out of reach, or the login ended.
         SymphonyError: The registry refuses the push, or another image has the tag.
     """
-    repository, _, tag = target.rpartition(":")
-    digest, refused = "", ""
-    with docker_client() as engine, engine_errors(f"push {name}"):
-        given = login(change.target)
-        auth = {"username": given.username, "password": given.password.get_secret_value()}
-        limit, push = change.configuration.build.timeout, engine.api.push
-        for event in events(
-            engine, f"push of {name}", limit, push, repository=repository, tag=tag, auth_config=auth, stream=True
-        ):
-            refused = refused or str(event.get("error", "")).strip()
-            digest = event.get("aux", {}).get("Digest", digest)
-    if "immutable" in refused.lower():
+    push = buildkit.push if change.configuration.build.builder == "buildkit" else docker_engine.push
+    tag = target.rpartition(":")[2]
+    try:
+        digest = push(change, name, source, target)
+    except SymphonyError as error:
+        if "immutable" not in str(error).lower():
+            raise
         return _as_good(change, name, source, tag)
-    if refused:
-        kind = TransientError if any(sign in refused.lower() for sign in _PASSING) else SymphonyError
-        raise kind(f"The registry does not take the image of {name} as {repository}:{tag}: {refused}")
     image = _image(change, name, source, tag, digest, built=True)
     confirm(change.target, image.path, tag, digest)
     return image

@@ -54,3 +54,20 @@ TRANSIENT: dict[str, Any] = {
 
 BROKEN_CONNECTION = ("connection reset", "connection refused", "eof", "timeout", "tls handshake")
 """What tools that speak to a registry say, in small letters, where the network failed and not the registry."""
+
+BROKEN_PUSH = (
+    *BROKEN_CONNECTION,
+    "500 ",
+    "502 ",
+    "503 ",
+    "504 ",
+    "429 ",
+    "broken pipe",
+    "closed network connection",
+    "blob upload",
+    "rate exceeded",
+    "toomanyrequests",
+    # Of a login that was good when the push began; the next one brings its own.
+    "expired",
+)
+"""What an engine says, in small letters, where a push can do better the next time."""

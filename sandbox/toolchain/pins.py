@@ -210,6 +210,20 @@ TOOLS: tuple[Tool, ...] = (
         sources=("main.go",),
     ),
     Tool(
+        "buildx",
+        "github.com/docker/buildx",
+        ("cmd/buildx",),
+        {"github.com/docker/buildx/version.Version": "v{version}"},
+        ask={"buildx": ("version",)},
+    ),
+    Tool(
+        "buildkit",
+        "github.com/moby/buildkit",
+        ("cmd/buildkitd",),
+        {"github.com/moby/buildkit/version.Version": "v{version}"},
+        ask={"buildkitd": ("--version",)},
+    ),
+    Tool(
         "aws-provider",
         "github.com/terraform-providers/terraform-provider-aws",
         variables={"github.com/terraform-providers/terraform-provider-aws/version.ProviderVersion": "{version}"},

@@ -11,10 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tasks.content
-from symphony.config import Application
+from symphony.build import Build
+from symphony.change import Change
+from symphony.config import Application, load
 from symphony.errors import SymphonyError
 from tasks.content import bases_of, content_tag
 
+ROOT = Path(__file__).parents[2]
 HELLO = Application(
     source="apps/hello", chart="charts/hello", repository="{environment}/hello", build_args={"BASE": "base:1"}
 )
@@ -61,7 +64,10 @@ def context(tmp_path: Path) -> Path:
 
 
 def tag(context: Path, application: Application = HELLO) -> str:
-    return content_tag.fn("hello", context, application)
+    configuration = load(ROOT / "symphony.yaml")
+    configuration = configuration.model_copy(update={"applications": {"hello": application}})
+    change = Change(configuration, "dev", "a" * 40, None, context, context, "", None)
+    return content_tag.fn(change, "hello", context)
 
 
 @pytest.mark.usefixtures("engine")
@@ -126,3 +132,26 @@ def test_images_that_are_copied_or_mounted_from_count_as_bases() -> None:
 
 def test_quotes_and_defaults_of_arguments_are_read() -> None:
     assert bases_of('ARG BASE="a:1"\nFROM $BASE\nFROM ${TOOL:-b:2}\n', {}) == ["a:1", "b:2"]
+
+
+@pytest.mark.usefixtures("engine")
+def test_buildkits_tag_has_platforms_and_names_of_secrets_and_its_own_ignore_file(
+    context: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks.content, "base_digest", lambda _change, base: f"sha256:{base}")
+
+    def by_buildkit(**update: object) -> str:
+        configuration = load(ROOT / "symphony.yaml")
+        application = HELLO.model_copy(update=update)
+        configuration = configuration.model_copy(
+            update={"applications": {"hello": application}, "build": Build(builder="buildkit")}
+        )
+        change = Change(configuration, "dev", "a" * 40, None, context, context, "", None)
+        return content_tag.fn(change, "hello", context)
+
+    seen = [tag(context), by_buildkit(), by_buildkit(platforms=("linux/arm64",))]
+    seen.append(by_buildkit(build_secrets={"npm": "env://A"}))
+    assert by_buildkit(build_secrets={"npm": "env://B"}) == seen[-1]
+    (context / "Dockerfile.dockerignore").write_text("main.py\n")
+    seen.append(by_buildkit())
+    assert len(set(seen)) == len(seen)

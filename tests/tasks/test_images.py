@@ -12,6 +12,7 @@ import tasks.images
 from symphony.change import Change
 from symphony.config import load
 from symphony.errors import SymphonyError, TransientError
+from tasks import docker_engine
 from tasks.ecr import Login
 from tasks.images import build_image, check_repositories, push_image, tag_commit
 from tasks.source import VERSION, Source
@@ -78,10 +79,11 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     def log(text: str, *values: object) -> None:
         world.logged.append(text % values)
 
-    monkeypatch.setattr(tasks.images, "docker_client", given)
+    monkeypatch.setattr(docker_engine, "docker_client", given)
     monkeypatch.setattr(tasks.images, "oci_registry", registry)
-    monkeypatch.setattr(tasks.images, "get_run_logger", lambda: SimpleNamespace(info=log, warning=log))
-    monkeypatch.setattr(tasks.images, "login", lambda _: Login(username="AWS", password="p"))  # type: ignore[arg-type]
+    for module in (docker_engine, tasks.images):
+        monkeypatch.setattr(module, "get_run_logger", lambda: SimpleNamespace(info=log, warning=log))
+    monkeypatch.setattr(docker_engine, "login", lambda _: Login(username="AWS", password="p"))  # type: ignore[arg-type]
     monkeypatch.setattr(tasks.images, "find_image", lambda _target, _repository, tag: world.tags.get(tag))
     monkeypatch.setattr(tasks.images, "confirm", lambda *_: None)
     monkeypatch.setattr("tasks.ecr.client", lambda *_: world)

@@ -2,116 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import httpx
-import psutil
 import pytest
-from ruamel.yaml import YAML
 
-from deployments.client import Run
-from sandbox.aws.client import client
 from sandbox.aws.part import login_life_file
-from sandbox.docker.engine import Engine
 from sandbox.world import HOST, World
-from tasks.oci_registry import OciRegistry
+from tests.world.builder import BOTH, Builder, cancelled, configured, sleeping, slow
 from tests.world.gateway import Gateway, before
-from tests.world.seat import NUMBERS, Seat
-
-BOTH = ["hello", "greet"]
-SLEEP = "import time; time.sleep(3601)"
-
-
-@dataclass
-class Builder(Seat):
-    """The flow build of dev, and ECR."""
-
-    def changing(self, *more: Callable[[Path], object]) -> tuple[str, str]:
-        """A branch whose applications differ from every other, and its commit."""
-
-        def edit(copy: Path) -> None:
-            (copy / "apps/hello/greeting.txt").write_text(f"Hello {next(NUMBERS)}\n")
-            with (copy / "apps/greet/greet.py").open("a") as file:
-                file.write(f"# {next(NUMBERS)}\n")
-            for one in more:
-                one(copy)
-
-        return self.branch(edit), self.git("rev-parse", "HEAD")
-
-    def on_top(self, path: str) -> tuple[str, str]:
-        """A branch on top of the last one with one more file, and its commit."""
-        (self.copy / path).write_text(f"{next(NUMBERS)}\n")
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "--message", "try")
-        name = f"try-{next(NUMBERS)}"
-        self.git("push", "--quiet", "origin", f"HEAD:refs/heads/{name}")
-        return name, self.git("rev-parse", "HEAD")
-
-    def build(self, branch: str, applications: list[str] | None = None) -> Run:
-        """A run of build, as it ends."""
-        return self.start("build", commit=branch, applications=applications or ["hello"])
-
-    def built(self, run: Run) -> set[str]:
-        """Applications that the run built."""
-        return {task.name.removeprefix("build ") for task in self.api.tasks(run.id) if task.name.startswith("build ")}
-
-    def image(self, commit: str, application: str = "hello") -> dict[str, Any]:
-        """What ECR has under a commit's alias."""
-        asked = {"repositoryName": f"dev/{application}", "imageIds": [{"imageTag": f"commit-{commit}"}]}
-        return dict(client(self.world, "ecr").describe_images(**asked)["imageDetails"][0])
-
-    def containers(self) -> set[str]:
-        """Containers of the engine, running or not."""
-        engine = Engine(self.world.docker_host, own=False).client()
-        try:
-            return {one.id or "" for one in engine.containers.list(all=True)}
-        finally:
-            engine.close()
-
-    def registry(self) -> OciRegistry:
-        return OciRegistry(httpx.Client(base_url=f"http://{HOST}:{self.world.ports.ecr}", auth=self.login()))
-
-
-def sleeping() -> list[psutil.Process]:
-    """Processes of a step that sleeps."""
-    return [one for one in psutil.process_iter(["cmdline"]) if SLEEP in " ".join(one.info["cmdline"] or [])]
-
-
-def slow(copy: Path) -> None:
-    """An edit by which a step of hello's build never ends."""
-    with (copy / "apps/hello/Dockerfile").open("a") as file:
-        file.write(f'RUN ["python3", "-c", "{SLEEP}"]\n')
-
-
-def running(run: Run) -> list[psutil.Process]:
-    """Processes of a flow run."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.environ().get("PREFECT__FLOW_RUN_ID") == run.id:
-                found.append(process)
-    return found
-
-
-def configured(*place_and_value: Any) -> Callable[[Path], None]:
-    """An edit of ``symphony.yaml``: keys, then the value there."""
-    *place, last, value = place_and_value
-
-    def edit(copy: Path) -> None:
-        path, yaml = copy / "symphony.yaml", YAML()
-        configuration = section = yaml.load(path)
-        for key in place:
-            section = section[key]
-        section[last] = value
-        yaml.dump(configuration, path)
-
-    return edit
 
 
 def through(gateway: Gateway) -> Callable[[Path], None]:
@@ -120,13 +20,9 @@ def through(gateway: Gateway) -> Callable[[Path], None]:
 
 
 @pytest.fixture(scope="module")
-def seat(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Builder]:
+def seat(world: World, tmp_path_factory: pytest.TempPathFactory) -> Builder:
     """Dev with main's image in its repository."""
-    seat = Builder.take(world, tmp_path_factory.mktemp("images"))
-    repositories = client(world, "ecr").describe_repositories()["repositories"]
-    if not {f"dev/{name}" for name in BOTH} <= {one["repositoryName"] for one in repositories}:
-        ended = seat.start("provision", commit="main")
-        assert ended.succeeded, ended.message
+    seat = Builder.take(world, tmp_path_factory.mktemp("images")).provisioned()
     ended = seat.build("main")
     assert ended.succeeded, ended.message
     return seat
@@ -210,21 +106,7 @@ def test_a_tag_taken_by_other_content_is_an_error_that_says_so(seat: Builder, ga
 
 
 def test_a_build_cancelled_in_the_ui_leaves_no_container_and_no_process(seat: Builder) -> None:
-    before = seat.containers()
-    branch, _ = seat.changing(slow)
-    run = seat.api.start("build", "dev", {"commit": branch, "applications": ["hello"]})
-    deadline = time.monotonic() + 60
-    while not sleeping():
-        assert time.monotonic() < deadline, "the step did not begin"
-        time.sleep(0.1)
-    assert seat.containers() > before
-    seat.api.cancel(run.id)  # what the UI's button asks of the API
-    asked = time.monotonic()
-    assert seat.ended(run).state_type == "CANCELLED"
-    while sleeping() or seat.containers() != before or running(run):
-        assert time.monotonic() < asked + 60, (sleeping(), seat.containers() - before, running(run))
-        time.sleep(0.1)
-    assert time.monotonic() < asked + 25, "it went on until Prefect killed its process"
+    cancelled(seat, seat.changing(slow)[0])
 
 
 def test_a_build_that_takes_too_long_is_ended_and_leaves_nothing(seat: Builder) -> None:
