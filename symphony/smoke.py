@@ -68,7 +68,7 @@ class Smoke(Model):
         default=3,
         ge=1,
         le=100,
-        description="Good answers in a row that a URL must give; four times as many of its version, to meet each pod.",
+        description="Good answers in a row that a URL must give; its version four a pod, where there are several.",
     )
     tests: Seconds | None = Field(
         default=120, description="Seconds that the chart's test pods may take; null where they are not run."

@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 
 from symphony.config import Ingress
-from symphony.errors import SmokeError, SymphonyError
+from symphony.errors import SmokeError
 from symphony.models import Image
 from symphony.smoke import ANNOTATION, Smoke
 from tasks import ingress
-from tasks.ingress import Entrance, bases, read_targets, served, targets, wrong_hosts
+from tasks.ingress import Entrance, bases, read_targets, ready_endpoints, targets, wrong_hosts
+from tasks.kubernetes import MissingError
+from tasks.promised import served
 
 DIGEST = "sha256:" + "d" * 64
 IMAGE = Image(application="one", repository="r/one", tag="t", digest=DIGEST, built=True, commit="c" * 40)
@@ -34,8 +36,10 @@ def asked(found: dict[str, Any], smoke: Smoke | None = None, settings: Ingress =
 
 def read(monkeypatch: pytest.MonkeyPatch, delivery: Any, *found: dict[str, Any], **smoke: Any) -> Entrance:
     class Cluster:
-        def objects(self, _: str) -> list[dict[str, Any]]:
-            return list(found)
+        def objects(self, path: str) -> list[dict[str, Any]]:
+            if path.endswith("httproutes"):
+                raise MissingError("the cluster has no such kind")
+            return [] if path.endswith("endpointslices") else list(found)
 
     monkeypatch.setattr(ingress, "cluster", lambda _: Cluster())
     change = delivery.change()
@@ -67,6 +71,21 @@ def test_a_path_that_is_expected_below_another_is_asked_too_and_the_version_once
     ]
 
 
+@pytest.mark.parametrize(("ready", "good"), [(0, 3), (1, 3), (2, 8), (9, 36), (80, 100)])
+def test_the_version_is_asked_until_each_pod_was_met(ready: int, good: int) -> None:
+    backend = {"service": {"name": "one", "port": {"number": 80}}}
+    found = ingress_of(("/", "Prefix"))
+    found["spec"]["rules"][0]["http"]["paths"][0]["backend"] = backend
+    labels = {"labels": {"kubernetes.io/service-name": "one"}}
+    slices = [
+        {"metadata": labels, "endpoints": [{"conditions": {"ready": True}}] * ready},
+        {"metadata": labels, "endpoints": [{"conditions": {"ready": False}}]},
+    ]
+    pods = ready_endpoints(slices)
+    asked_for = {one.path: one.good for one in targets(served(found, SETTINGS), IMAGE, Smoke(), pods)}
+    assert asked_for == {"/": 3, "/version": good}
+
+
 @pytest.mark.parametrize(
     ("path", "url"), [("/*", "/"), ("/api(/|$)(.*)", "/api"), ("/users/[0-9]+", "/users/"), ("", "/")]
 )
@@ -96,9 +115,12 @@ def test_without_an_address_of_the_environment_the_load_balancer_is_asked(more: 
     assert served(found, Ingress())[0].base == base
 
 
-def test_an_ingress_without_a_load_balancer_is_told() -> None:
-    with pytest.raises(SymphonyError, match="has no load balancer yet"):
-        served(ingress_of(("/", "Prefix")), Ingress())
+def test_an_ingress_without_a_load_balancer_is_told(monkeypatch: pytest.MonkeyPatch, delivery: Any) -> None:
+    found = ingress_of(("/", "Prefix"), metadata=OURS)
+    assert served(found, Ingress())[0].base == ""
+    monkeypatch.setattr(ingress, "served", lambda one, _: served(one, Ingress()))
+    with pytest.raises(SmokeError, match="has no load balancer yet"):
+        read(monkeypatch, delivery, found)
     six = ingress_of(("/", "Prefix"), status={"loadBalancer": {"ingress": [{"ip": "fd00::1"}]}})
     assert served(six, Ingress())[0].base == "http://[fd00::1]"
 
@@ -125,7 +147,7 @@ def test_where_every_host_is_answered_none_is_wrong(monkeypatch: pytest.MonkeyPa
 
 def test_redirects_may_lead_to_the_hosts_of_all_ingresses() -> None:
     others = [ingress_of(("/", "Prefix")), ingress_of(("/", "Prefix"), host="*.x.example")]
-    assert bases(others, SETTINGS) == dict.fromkeys(
+    assert bases([path for one in others for path in served(one, SETTINGS)]) == dict.fromkeys(
         [
             "http://one.dev.localhost",
             "http://one.dev.localhost:8080",
@@ -145,7 +167,7 @@ def test_an_annotation_wins_over_symphony_yaml(monkeypatch: pytest.MonkeyPatch, 
         paths={"/a": {"status": 200}, "/b": {"status": 204}},
     )
     expected = {one.path: (one.expected.status, one.good) for one in found.targets if one.served}
-    assert expected == {"/": (None, 5), "/a": (401, 5), "/b": (204, 5), "/version": (None, 20)}
+    assert expected == {"/": (None, 5), "/a": (401, 5), "/b": (204, 5), "/version": (None, 5)}
 
 
 @pytest.mark.parametrize(
