@@ -33,10 +33,7 @@ def history(  # noqa: PLR0913, PLR0917 - one argument an option
     """List releases, promotions and rollbacks, newest first, or the four DORA figures that come out of them."""
     from symphony.figures import figures  # noqa: PLC0415 - loaded only where it is used
 
-    configuration, mirror = _opened()
-    if environment and environment not in configuration.environments:
-        known = ", ".join(configuration.environments)
-        raise BadInputError(f"The environment {environment!r} is not in symphony.yaml; there are: {known}.")
+    configuration, mirror = _opened(environment)
     from tasks.records import newest  # noqa: PLC0415 - Prefect reads its settings when it is loaded
 
     every = newest(mirror, environment)
@@ -84,8 +81,8 @@ def show(
     Console().print(Markdown(page(record, known.argocd.url if known else "")))
 
 
-def _opened() -> tuple[Any, Any]:
-    """The configuration of this machine, and its mirror of the remote, up to date."""
+def _opened(environment: str = "") -> tuple[Any, Any]:
+    """The configuration of this machine, which has the environment, and its mirror of the remote, up to date."""
     from cli.connection import adopt  # noqa: PLC0415 - loaded only where it is used
 
     adopt()
@@ -93,6 +90,9 @@ def _opened() -> tuple[Any, Any]:
     from tasks.git import fetch  # noqa: PLC0415
 
     configuration = here()
+    if environment and environment not in configuration.environments:
+        known = ", ".join(configuration.environments)
+        raise BadInputError(f"The environment {environment!r} is not in symphony.yaml; there are: {known}.")
     return configuration, fetch(configuration.git.remote)
 
 
