@@ -160,12 +160,12 @@ def newest_pods(
     """Those pods that belong to the newest ReplicaSet of the application's Deployments; an old version's do not count.
 
     Pods of no Deployment (a Job's, a StatefulSet's) count too; a Job's, such as the migration's that an earlier version
-    left behind, where it was made since then (RFC 3339).
+    left behind, where it was made since then (RFC 3339; empty where no sync has begun).
 
     Raises:
         TransientError: The cluster could not be reached.
     """
-    candidates = [pod for pod in pods if not _of_job(pod) or pod["metadata"]["creationTimestamp"] >= since]
+    candidates = [pod for pod in pods if not _of_job(pod) or (since and pod["metadata"]["creationTimestamp"] >= since)]
     if not any(_HASH in pod["metadata"].get("labels", {}) for pod in candidates):
         return candidates
     sets = cluster.objects(_in(REPLICA_SETS, target), labelSelector=selector(application))
@@ -207,7 +207,7 @@ def diagnose(cluster: Cluster, target: Environment, application: str, reason: st
         target: The environment.
         application: Its name.
         reason: What ended the wait, in one clause.
-        since: When the sync that is looked into began (RFC 3339); empty where none was needed.
+        since: When the sync that is looked into began (RFC 3339); empty where none has.
 
     Raises:
         TransientError: The cluster could not be reached.

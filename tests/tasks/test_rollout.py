@@ -223,6 +223,17 @@ def test_the_pod_of_a_job_tells_why_only_where_this_sync_made_it(
     assert ("no such table" in failed.sentence) is told
 
 
+def test_where_no_sync_began_no_job_tells_why(delivery: Delivery, cluster: FakeCluster) -> None:
+    change, commit = write(delivery, "one")
+    cluster.applications["one"] = application("one", OLD)
+    cluster.pods["migration"] = crashing("one", "new")
+    cluster.pods["migration"]["metadata"] |= {"ownerReferences": [{"kind": "Job", "uid": "job"}], "labels": {
+        "app.kubernetes.io/name": "one"
+    }}  # fmt: skip
+    (failed,) = wait(change, commit, "one").failed
+    assert "no such table" not in failed.sentence
+
+
 def test_a_deployment_that_its_controller_has_not_seen_is_not_judged(delivery: Delivery, cluster: FakeCluster) -> None:
     change, commit = write(delivery, "one")
     cluster.applications["one"] = application("one", commit, "Degraded")
