@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+from tenacity import retry, retry_if_result, stop_after_delay, wait_random_exponential
 
 from sandbox.part import PartError
 from sandbox.prefect.environment import USER
@@ -86,11 +87,22 @@ def _wait(world: World, run_id: str) -> None:
 
 def _ask(world: World, method: str, path: str, body: object = None) -> dict[str, Any]:
     try:
-        login = (USER, world.secret("prefect-password"))
-        answer = httpx.request(method, f"{world.prefect_url}/api{path}", json=body, auth=login, timeout=15)
+        answer = _send(world, method, path, body)
         answer.raise_for_status()
     except httpx.HTTPError as error:
         said = f"Prefect does not take {method} {path}: {error}"
         raise PartError(f"{said}; see `symphony logs prefect-server`.") from error
     found: dict[str, Any] = answer.json()
     return found
+
+
+@retry(
+    # SQLite's one writer kept it out, and nothing was done.
+    retry=retry_if_result(lambda answer: answer.status_code == httpx.codes.SERVICE_UNAVAILABLE),
+    retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+    wait=wait_random_exponential(multiplier=0.2, max=3),
+    stop=stop_after_delay(60),
+)
+def _send(world: World, method: str, path: str, body: object) -> httpx.Response:
+    login = (USER, world.secret("prefect-password"))
+    return httpx.request(method, f"{world.prefect_url}/api{path}", json=body, auth=login, timeout=15)

@@ -32,6 +32,9 @@ def client_environment(world: World) -> dict[str, str]:
         "PREFECT_API_AUTH_STRING": auth_string(world),
         "PREFECT_API_KEY": "",
         "PREFECT_UI_URL": world.prefect_url,
+        # Where SQLite's one writer keeps a request out six times over, as under ten runs at once, it is tried on: a
+        # worker that gives up leaves a run that never starts.
+        "PREFECT_CLIENT_MAX_RETRIES": "8",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
         "PREFECT_CLI_COLORS": "false",

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from sandbox import recovery
@@ -86,3 +87,21 @@ def test_a_provision_that_fails_is_told_and_tried_again_by_the_next_up(world: Wo
         provision_again(world, lambda _: None)
     prefect.ends = "COMPLETED"
     assert provision_again(world, lambda _: None) == ("dev", "prod")
+
+
+def test_a_server_whose_database_is_busy_is_asked_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [503, 503, 200, 503, 200]
+    world.write(world.folder("secrets") / "prefect-password", "word")
+
+    def request(method: str, url: str, **_: Any) -> httpx.Response:
+        asked = httpx.Request(method, url)
+        if method == "GET":
+            found = {"id": "d", "name": "provision", "state_type": "COMPLETED"}
+            return httpx.Response(200, json=found, request=asked)
+        return httpx.Response(answers.pop(0), json={"id": "r"}, request=asked)
+
+    monkeypatch.setattr(httpx, "request", request)
+    provision_again(world, pytest.fail)
+    live(world, 2)
+    assert provision_again(world, lambda _: None) == ("dev", "prod")
+    assert answers == []
