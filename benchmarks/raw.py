@@ -45,10 +45,8 @@ class RawCommands:
     def push(self, source: Path, greeting: str, number: int) -> None:
         """Take a changed service live, up to the point where Argo CD has been asked to look."""
         (source / GREETING).write_text(greeting + "\n", encoding="utf-8")
-        tag = f"{self._name}:raw-{number}"
-        base = "BASE=symphony-base/python:3.11"
-        self._run("docker", "build", "--quiet", "--build-arg", base, "--tag", tag, str(source / "apps" / "hello"))
-        self._run("docker", "push", "--quiet", tag)
+        tag = self.build(source / "apps" / "hello", f"raw-{number}")
+        self.push_image(tag)
         shown = self._run("docker", "inspect", "--format", '{{join .RepoDigests "\\n"}}', tag)
         digest = next(line for line in shown.splitlines() if line.startswith(self._name)).partition("@")[2]
         self._run("git", "pull", "--quiet", "--rebase", cwd=self._state)
@@ -57,6 +55,17 @@ class RawCommands:
         self._run("git", "push", "--quiet", cwd=self._state)
         refresh = "argocd.argoproj.io/refresh=normal"
         self._run("kubectl", "annotate", "--overwrite", "--namespace", "argocd", "applications", "dev-hello", refresh)
+
+    def build(self, context: Path, tag: str) -> str:
+        """Build the service from a folder, and tell the image's whole name."""
+        name = f"{self._name}:{tag}"
+        base = "BASE=symphony-base/python:3.11"
+        self._run("docker", "build", "--quiet", "--build-arg", base, "--tag", name, str(context))
+        return name
+
+    def push_image(self, name: str) -> None:
+        """Push an image by its whole name."""
+        self._run("docker", "push", "--quiet", name)
 
     def _write(self, digest: str) -> None:
         file = self._state / "applications" / "hello.yaml"

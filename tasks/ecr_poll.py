@@ -8,9 +8,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from symphony.config import Environment
 from symphony.errors import TransientError
-from tasks.aws import client, code_of, told
+from tasks.aws import code_of, told
 from tasks.tag_choice import Pushed
 
 _SIDE_BY_SIDE = 8
@@ -21,11 +20,11 @@ Found = tuple[Pushed, ...] | str
 """A repository's images; a sentence where they could not be had."""
 
 
-def poll(target: Environment, repositories: Mapping[str, frozenset[str]]) -> dict[str, Found]:
+def poll(ecr: Any, repositories: Mapping[str, frozenset[str]]) -> dict[str, Found]:
     """Read what repositories hold, several at a time.
 
     Args:
-        target: The environment.
+        ecr: boto3's client of it.
         repositories: By repository, the tags that are asked for; none for all.
 
     Returns:
@@ -34,7 +33,6 @@ def poll(target: Environment, repositories: Mapping[str, frozenset[str]]) -> dic
     Raises:
         TransientError: ECR was throttling or out of reach.
     """
-    ecr = client(target, "ecr")
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
         found = pool.map(lambda one: _images(ecr, *one), repositories.items())
         return dict(zip(repositories, found, strict=True))

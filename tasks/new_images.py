@@ -15,6 +15,7 @@ from symphony.config import branch_of
 from symphony.models import Approval, Commit, Desired
 from symphony.watch import Watch
 from tasks.artifacts import key_of, table
+from tasks.aws import client
 from tasks.desired import parts, read_desired, text
 from tasks.ecr_poll import poll
 from tasks.git import fetch, git, head
@@ -122,7 +123,9 @@ def look(change: Change) -> Seen:
             wanted[where[name]] = None
         elif tags is not None:
             tags.add(watch.tag)
-    found = poll(change.target, {repository: frozenset(tags or ()) for repository, tags in wanted.items()})
+    found = poll(
+        client(change.target, "ecr"), {repository: frozenset(tags or ()) for repository, tags in wanted.items()}
+    )
     return Seen(
         {
             name: images if isinstance(images := found[where[name]], str) else choose(watch, images)

@@ -11,7 +11,7 @@ from flows.release import release
 from flows.rollback import rollback
 from flows.watch import watch
 from symphony.errors import TransientError
-from tasks import ecr_poll, new_images
+from tasks import new_images
 from tasks.admission import RefusedImageError
 from tasks.git import git
 from tests.tasks.paging_ecr import PagingEcr
@@ -25,7 +25,7 @@ def ecr(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> PagingEcr:
     """ECR that pages, and `one` watched in dev."""
     made = PagingEcr(page=2)
     client = made.client()
-    monkeypatch.setattr(ecr_poll, "client", lambda *_: client)
+    monkeypatch.setattr(new_images, "client", lambda *_: client)
     monkeypatch.setattr(module, "locked", platform.lock)
     policies(platform, one="dev: {policy: semver, constraint: ^1}")
     return made
