@@ -18,6 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import watch
 from benchmarks.deploy import Bench
 from benchmarks.kept import keep
 from cli.world import world as find_world
@@ -113,6 +114,7 @@ def main() -> None:
             raw.change(place / str(number), number)
             for side in ("raw", "raw, unchanged"):
                 times[side].append(raw.build(place / str(number), number))
+        watching = watch.measure(world, place / "watch", pushes=rounds)
     median = {side: statistics.median(seconds) for side, seconds in times.items()}
     figures = {
         "two_applications_ratio": round(median["ours"] / median["raw"], 2),
@@ -124,7 +126,9 @@ def main() -> None:
         measured = (median[f"ours{mark}"], median[f"ours{mark}, whole run"], median[f"raw{mark}"], ratio)
         table.add_row(what, *(f"{figure:.2f}" for figure in measured))
     Console().print(table)
-    keep("images", figures, dict(times))
+    Console().print(watching.table)
+    figures |= watching.figures
+    keep("images", figures, times | watching.details)
     print(json.dumps(figures))  # noqa: T201 - the last line is for machines
 
 

@@ -1,6 +1,7 @@
 """The watch for new images: a look at 100 repositories, and the time from a push to the start of its deploy.
 
-Run ``make bench NAME=watch``; the sandbox must be up and have released once (``make demo`` does both).
+Run ``make bench NAME=watch``, or with the builds ``make bench NAME=images``; the sandbox must be up and have released
+once (``make demo`` does both).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,6 @@ def look(world: World, repositories: int, tags: int) -> list[float]:
             taken.append(round(time.monotonic() - started, 3))
             if chosen != [f"1.0.{tags - 1}"] * repositories:
                 raise SymphonyError(f"The look did not see all: it chose {sorted(set(chosen))}.")
-        Console().print(f"looks: {taken}")
         return taken
 
 
@@ -174,20 +174,26 @@ def _fill(ecr: Any, name: str, tags: int) -> None:
         )
 
 
-def measure(world: World, folder: Path, *, pushes: int, repositories: int, tags: int) -> tuple[dict[str, Any], Table]:
-    """Both figures, with all that was measured, and a table for people."""
+@dataclass(frozen=True)
+class Measured:
+    """Both figures, all that was measured, and a table for people."""
+
+    figures: dict[str, float]
+    details: dict[str, list[float]]
+    table: Table
+
+
+def measure(world: World, folder: Path, *, pushes: int, repositories: int = 100, tags: int = 200) -> Measured:
+    """Measure both, in a folder that is not there yet."""
+    folder.mkdir()
     looks = look(world, repositories, tags)
     began = react(world, Bench(world, folder), folder, pushes)
-    figures = {
-        "watch_look_seconds": round(statistics.median(looks), 2),
-        "watch_push_to_deploy_seconds": round(statistics.median(began), 2),
-    }
+    seen, reacted = (round(statistics.median(one), 2) for one in (looks, began))
     table = Table("figure", "measured", "target", title="watch")
-    table.add_row(
-        f"a look at {repositories} repositories with {tags} tags each, s", f"{figures['watch_look_seconds']}", "10"
-    )
-    table.add_row("push to the start of its deploy, by event, s", f"{figures['watch_push_to_deploy_seconds']}", "3")
-    return {"figures": figures, "details": {"looks": looks, "push_to_deploy": began}}, table
+    table.add_row(f"a look at {repositories} repositories with {tags} tags each, s", f"{seen}", "10")
+    table.add_row("push to the start of its deploy, by event, s", f"{reacted}", "3")
+    figures = {"watch_look_seconds": seen, "watch_push_to_deploy_seconds": reacted}
+    return Measured(figures, {"looks": looks, "push to deploy": began}, table)
 
 
 def main() -> None:
@@ -198,10 +204,10 @@ def main() -> None:
     parser.add_argument("--tags", type=int, default=200, help="Tags of each repository.")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        measured, table = measure(find_world(), Path(folder), **vars(arguments))
-    Console().print(table)
-    keep("watch", measured["figures"], measured["details"])
-    print(json.dumps(measured["figures"]))  # noqa: T201 - the last line is for machines
+        measured = measure(find_world(), Path(folder) / "watch", **vars(arguments))
+    Console().print(measured.table)
+    keep("watch", measured.figures, measured.details)
+    print(json.dumps(measured.figures))  # noqa: T201 - the last line is for machines
 
 
 if __name__ == "__main__":
