@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -38,10 +38,17 @@ class Concurrency(Entry):
 
 
 class Schedule(Entry):
-    """When runs start by themselves."""
+    """When runs start by themselves: every so many seconds, or by a cron line in UTC."""
 
-    interval: int = Field(ge=10, description="Seconds from one to the next.")
+    interval: int | None = Field(default=None, ge=10, description="Seconds from one to the next.")
+    cron: str | None = Field(default=None, pattern=r"^\S+( \S+){4}$")
     active: bool = True
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Schedule:
+        if (self.interval is None) == (self.cron is None):
+            raise ValueError("a schedule has either an interval or a cron line")
+        return self
 
 
 class Declared(Entry):

@@ -10,14 +10,15 @@ from prefect import Flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.deployments.runner import DeploymentApplyError, RunnerDeployment
-from prefect.schedules import Interval
+from prefect.schedules import Cron, Interval
+from prefect.schedules import Schedule as PrefectSchedule
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 from prefect.types.entrypoint import EntrypointType
 
 from deployments import automations, blocks, pool
 from deployments.apply import flow_of
 from deployments.client import PrefectApi
-from deployments.listing import Declared
+from deployments.listing import Declared, Schedule
 from symphony.config import Configuration
 from symphony.errors import SymphonyError
 
@@ -59,6 +60,10 @@ async def _ground(configuration: Configuration) -> None:
         await pool.ensure_limits(client, configuration)
 
 
+def _clock(schedule: Schedule, *, active: bool) -> PrefectSchedule:
+    return Cron(schedule.cron, active=active) if schedule.cron else Interval(schedule.interval or 0, active=active)
+
+
 def _prepared(one: Declared, version: str, configuration: Configuration) -> RunnerDeployment:
     flow = cast("Flow[..., object]", flow_of(one))
     limit = None
@@ -67,7 +72,7 @@ def _prepared(one: Declared, version: str, configuration: Configuration) -> Runn
         limit = ConcurrencyLimitConfig(limit=one.concurrency.limit, collision_strategy=strategy)
     # The list has watches switched off: they look nowhere but where symphony.yaml says what to look for.
     watched = one.flow == "watch" and bool(configuration.watched(str(one.parameters["environment"])))
-    schedules = [Interval(clock.interval, active=clock.active or watched) for clock in one.schedules]
+    schedules = [_clock(clock, active=clock.active or watched) for clock in one.schedules]
     return cast(
         "RunnerDeployment",
         flow.to_deployment(

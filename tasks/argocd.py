@@ -175,6 +175,12 @@ def end_operation(target: Environment, name: str) -> bool:
     raise SymphonyError(f"The sync of {name} changed each time it was to be ended.")
 
 
+def syncs_by_itself(application: Object) -> bool:
+    """Whether an Application's auto-sync is on."""
+    automated = (application["spec"].get("syncPolicy") or {}).get("automated")
+    return automated is not None and automated.get("enabled") is not False
+
+
 def judge(application: Object, stands: Callable[[str], Standing]) -> Judgement:
     """Read an Application's status, believing nothing that may be older than the question.
 
@@ -221,8 +227,7 @@ def _operation(application: Object, revision: str, stands: Callable[[str], Stand
     if phase in {"Running", "Terminating"} or "operation" in application:
         return Judgement("waiting", f"the sync is {phase or 'about to start'}: {message}".rstrip(": "), revision, since)
     if status["sync"].get("status") != "Synced":
-        automated = (application["spec"].get("syncPolicy") or {}).get("automated")
-        if automated is None or automated.get("enabled") is False:
+        if not syncs_by_itself(application):
             state: Literal["waiting", "manual"] = "waiting" if ours else "manual"
             return Judgement(state, "it is not synced yet, and its auto-sync is off", revision, since)
         return Judgement("waiting" if ours else "unsynced", "it is not synced yet", revision, since)

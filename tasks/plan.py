@@ -42,7 +42,7 @@ def read_plan(unit: str, shown: str, printed: str, seconds: float) -> UnitPlan:
     Raises:
         SymphonyError: It is no plan that this version can read.
     """
-    plan = _load(unit, shown)
+    plan = load_plan(unit, shown)
     changes = [
         ResourceChange(address=entry["address"], action=_ACTIONS[actions])
         for entry in plan.get("resource_changes", ())
@@ -67,7 +67,7 @@ def sensitive_values(unit: str, shown: str) -> frozenset[str]:
     Raises:
         SymphonyError: It is no plan that this version can read.
     """
-    plan = _load(unit, shown)
+    plan = load_plan(unit, shown)
     found: set[str] = set()
     changes = [entry["change"] for entry in (*plan.get("resource_changes", ()), *plan.get("resource_drift", ()))]
     for change in (*changes, *plan.get("output_changes", {}).values()):
@@ -88,7 +88,12 @@ def mask(text: str, values: Collection[str]) -> str:
     return text
 
 
-def _load(unit: str, shown: str) -> dict[str, Any]:
+def load_plan(unit: str, shown: str) -> dict[str, Any]:
+    """What ``tofu show -json`` printed.
+
+    Raises:
+        SymphonyError: It is no plan that this version can read.
+    """
     try:
         plan = json.loads(shown)
         version = str(plan["format_version"])

@@ -228,6 +228,30 @@ def _plan(live: Live, unit: Unit, *more: str) -> UnitPlan:
     return plan
 
 
+def plan_read_only(live: Live, unit: Unit) -> str:
+    """Plan a unit without its lock, and keep nothing of it.
+
+    Args:
+        live: The environment's live folder.
+        unit: The unit.
+
+    Returns:
+        The plan as JSON, sensitive values in it; empty where nothing would change.
+
+    Raises:
+        TransientError: AWS was throttling or out of reach.
+        SymphonyError: tofu could not plan it.
+    """
+    args = ("plan", "-no-color", "-lock=false", "-compact-warnings", "-detailed-exitcode", f"-out={_PLAN}")
+    code, _ = _run(live, unit.path, "plan", *args, ok=(_NO_CHANGE, _CHANGE))
+    if code == _NO_CHANGE:
+        return ""
+    try:
+        return str(live.tofu("show", "-json", _PLAN, cwd=_working_folder(live, unit.path)).stdout)
+    finally:
+        discard(live, unit)
+
+
 def shown_plan(live: Live, unit: Unit) -> Path:
     """The JSON of the unit's saved plan; sensitive values are in it.
 

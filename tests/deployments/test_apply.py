@@ -49,7 +49,7 @@ def deployments(api: PrefectApi) -> dict[str, dict[str, Any]]:
 
 def test_a_second_time_changes_nothing(api: PrefectApi) -> None:
     again = deploy_flows(api)
-    assert len(again.deployments) == 23
+    assert len(again.deployments) == 26
     assert again.changed == ()
 
 
@@ -67,7 +67,7 @@ def test_prefect_deploys_the_same_from_the_same_list(api: PrefectApi) -> None:
     run([sys.executable, "-m", "prefect", "deploy", "--all", "--no-prompt"], cwd=ROOT, env=environment, limit=180)
     assert deployments(api) == ours
     # It carries another version now, so the next call takes the list over again.
-    assert len(deploy_flows(api).changed) == 23
+    assert len(deploy_flows(api).changed) == 26
 
 
 def test_a_watch_is_started_where_a_policy_waits_for_images_and_nowhere_else(api: PrefectApi, tmp_path: Path) -> None:

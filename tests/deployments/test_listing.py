@@ -15,7 +15,7 @@ from symphony.errors import BadInputError
 
 LISTED = read(ROOT / "prefect.yaml")
 CONFIGURATION = load(ROOT / "symphony.yaml")
-FLOWS = ("release", "provision", "build", "deploy", "smoke", "rollback", "watch")
+FLOWS = ("release", "provision", "build", "deploy", "smoke", "rollback", "watch", "drift")
 ENTRY = """\
 name: symphony
 prefect-version: 3.9.1
@@ -74,6 +74,12 @@ def test_there_is_a_limit_for_each_application_in_each_environment() -> None:
         ("flows.build.build", "flows/build.py:build", r"flows/build.py:build → dev entrypoint"),
         ("work_queue_name: deploy", "work_queue_name: fast", r"work_pool work_queue_name"),
         ("tags:", "labels: []\n    tags:", r"labels: Extra inputs are not permitted"),
+        ("    enforce_parameter_schema: true", "    enforce_parameter_schema: true\n    schedules: [{}]", "schedules"),
+        (
+            "    enforce_parameter_schema: true",
+            "    enforce_parameter_schema: true\n    schedules: [{interval: 60, cron: '1 * * * *'}]",
+            "schedules",
+        ),
         ("deployments:", "pull: [{git_clone: {}}]\ndeployments:", "pull"),
         ("name: dev", "name: [", "is no YAML"),
     ],

@@ -1,0 +1,150 @@
+"""The flow ``drift``: what of an environment has moved away from what Git says, told once and until it is cleared."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect import flow, get_run_logger
+from prefect.states import Completed
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.layer import SideBySide
+from flows.names import run_name
+from symphony.change import Change
+from symphony.config import Name
+from symphony.drift import Area, Finding, Report
+from tasks.artifacts import escape, fence, key_of, markdown
+from tasks.change import open_change
+from tasks.cluster_drift import look_at_cluster
+from tasks.desired import read_desired
+from tasks.findings import keep_findings, tell
+from tasks.git import worktree
+from tasks.image_drift import look_at_images
+from tasks.live import live_of
+from tasks.unit_drift import look_at_unit
+from tasks.units import affected, find_units
+
+Unseen = set[tuple[Area, str]]
+
+
+@flow(name="drift", flow_run_name=run_name("drift"), task_runner=ThreadPoolTaskRunner(max_workers=64))  # type: ignore[arg-type]
+def drift(environment: Name) -> Any:
+    """Look at units, cluster and images of an environment, and tell what is not as Git says. Changes nothing.
+
+    Args:
+        environment: Environment of symphony.yaml to look at.
+    """
+    with open_change(environment) as change:
+        report = look(change)
+        if not report.standing:
+            return Completed(message=f"Nothing of {environment} has moved.")
+        news = f"{len(report.found)} new, {len(report.cleared)} cleared"
+        return Completed(name="Drift", message=f"{_count(report.standing)} in {environment} ({news}).")
+
+
+def look(change: Change) -> Report:
+    """Look at an environment, keep what was found, and tell what is new and what is gone.
+
+    Args:
+        change: The environment, at the commit that it would be released at.
+
+    Returns:
+        What stands.
+
+    Raises:
+        SymphonyError: The remote, or what is kept in it, cannot be read.
+    """
+    desired = read_desired(change.mirror, change.environment)
+    cluster, images = look_at_cluster.submit(change, desired), look_at_images.submit(change, desired)
+    found, unseen = _units(change)
+    areas: tuple[tuple[Area, Any], ...] = (("cluster", cluster), ("images", images))
+    for area, looking in areas:
+        seen = looking.result(raise_on_failure=False)
+        if isinstance(seen, BaseException):
+            unseen.add((area, ""))
+            found.append(_unknown(area, change.environment, seen))
+        else:
+            found += seen
+    report = keep_findings(change.mirror, change.environment, found, unseen, _now())
+    markdown(key_of("drift", change.environment), page(change, report), f"Drift of {change.environment}")
+    tell(change.environment, report)
+    for one in report.found:
+        get_run_logger().warning("%s: %s: %s", one.where, one.what, one.told)
+    return report
+
+
+def _units(change: Change) -> tuple[list[Finding], Unseen]:
+    """Findings of the units, and those that could not be looked at."""
+    with _applied(change) as applied:
+        live = live_of(applied)
+        units = find_units(live)
+        looked = SideBySide(live, change.configuration.infrastructure.parallelism).run(look_at_unit, units)
+    found: list[Finding] = []
+    unseen: Unseen = set()
+    for path, outcome in looked.items():
+        if isinstance(outcome, BaseException):
+            unseen.add(("infrastructure", path))
+            found.append(_unknown("infrastructure", path, outcome))
+        else:
+            found += outcome
+    if change.changed:
+        now = live_of(change)
+        found += [
+            Finding(
+                area="infrastructure",
+                kind="pending",
+                where=unit.path,
+                what="commit",
+                told=f"{change.commit[:12]} changes it, and is not released",
+            )
+            for unit in affected(now, find_units(now), change.changed)
+        ]
+    return found, unseen
+
+
+@contextlib.contextmanager
+def _applied(change: Change) -> Iterator[Change]:
+    """The environment at the commit that was released to it last; as it is where that is this one, or none was."""
+    if change.base in {None, change.commit}:
+        yield change
+        return
+    with worktree(change.mirror, change.base) as tree:
+        yield dataclasses.replace(change, commit=change.base, tree=tree, changed=())
+
+
+def _unknown(area: Area, where: str, error: BaseException) -> Finding:
+    return Finding(area=area, kind="unknown", where=where, what="look", told=str(error))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _count(findings: tuple[Finding, ...]) -> str:
+    return f"{len(findings)} finding{'s' * (len(findings) != 1)}"
+
+
+def page(change: Change, report: Report) -> str:
+    """What stands, for people: short where nothing has moved."""
+    if not report.standing and not report.cleared:
+        return f"Nothing of {change.environment} has moved."
+    lines = [f"# {_count(report.standing)} in {change.environment}", ""]
+    news = {one.identity for one in report.found}
+    if report.standing:
+        lines += ["| where | what | how | since |", "| --- | --- | --- | --- |"]
+        for one in report.standing:
+            since = "**new**" if one.identity in news else one.since
+            first = one.told.splitlines()[0] if one.told else ""
+            lines.append(
+                f"| {one.area}: {escape(one.where)} | {escape(one.what)} | {one.kind}: {escape(first)} | {since} |"
+            )
+    if report.cleared:
+        lines += ["", "Cleared: " + ", ".join(f"{escape(one.where)}: {escape(one.what)}" for one in report.cleared)]
+    for one in report.standing:
+        if "\n" in one.told:
+            lines += ["", f"**{escape(one.where)}: {escape(one.what)}**", "", fence(one.told)]
+    return "\n".join(lines)
