@@ -42,7 +42,8 @@ def deployments(api: PrefectApi) -> dict[str, dict[str, Any]]:
     found = {}
     for one in ask(api, "/deployments/filter", {}):
         limit = (one["global_concurrency_limit"] or {}).get("limit")
-        clocks = [(clock["schedule"]["interval"], clock["active"]) for clock in one["schedules"]]
+        when = ("interval", "cron")
+        clocks = [([clock["schedule"].get(key) for key in when], clock["active"]) for clock in one["schedules"]]
         found[f"{one['entrypoint']} {one['name']}"] = {**{key: one[key] for key in KEPT}, "limit": limit, "at": clocks}
     return found
 
