@@ -14,7 +14,7 @@ demo: setup
 test: test-unit test-world
 
 test-unit: setup
-	$(PYTHON) -m pytest tests --ignore=tests/world $(PYTEST)
+	$(PYTHON) -m pytest tests --ignore=tests/world -n logical --dist loadfile $(PYTEST)
 
 test-world: setup
 	$(ROOT) $(PYTHON) -m pytest tests/world $(PYTEST)
