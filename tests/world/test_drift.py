@@ -105,8 +105,8 @@ def test_what_hands_moved_is_found_told_and_cleared_when_it_is_back(
         assert part.replace("_", "\\_").replace("-", "\\-") in page or part in page, (part, page)
     assert "**new**" not in later.split("aws")[1].split("\n")[0]
 
-    found = events(seat, "symphony.drift.found", "try-by-hand")
-    assert len(found) == 1, "one drift is notified once"
+    # The server writes events down some moments later.
+    until(lambda: events(seat, "symphony.drift.found", "try-by-hand"), "the event of what was found")
 
     # A reconcile: what hands moved goes back by a provision and by Argo CD.
     manifest.request(connection, "DELETE", manifest.path(STRAY))
@@ -122,4 +122,5 @@ def test_what_hands_moved_is_found_told_and_cleared_when_it_is_back(
         return not any(part in standing for part in ("mine-now", "mutability", service, "by\\-hand", "auto\\-sync"))
 
     until(clear, "all back")
-    assert len(events(seat, "symphony.drift.cleared", "try-by-hand")) == 1
+    until(lambda: events(seat, "symphony.drift.cleared", "try-by-hand"), "the event of what was cleared")
+    assert len(events(seat, "symphony.drift.found", "try-by-hand")) == 1, "one drift is told once"
