@@ -31,7 +31,9 @@ def test_hash_that_fits_is_kept_so_that_sessions_go_on(world: World) -> None:
     assert settings.login_secret(world, encoded(first))["stringData"] == first
 
 
-@pytest.mark.parametrize("hashed", [bcrypt.hashpw(b"other", bcrypt.gensalt(4)).decode(), "no hash", ""])
+@pytest.mark.parametrize(
+    "hashed", [bcrypt.hashpw(b"other", bcrypt.gensalt(4)).decode(), "no hash", ""], ids=["another", "none", "empty"]
+)
 def test_hash_of_another_password_is_replaced(world: World, hashed: str) -> None:
     existing = encoded({"admin.password": hashed, "admin.passwordMtime": "2020-01-01T00:00:00Z"})
     data = settings.login_secret(world, existing)["stringData"]
