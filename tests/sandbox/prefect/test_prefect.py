@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from deployments.listing import read
 from sandbox import daemon
 from sandbox.daemon import Daemon
 from sandbox.part import NotReadyError, PartError
@@ -111,11 +112,12 @@ def answering(monkeypatch: pytest.MonkeyPatch, answers: dict[str, Any]) -> None:
 def test_it_is_ready_only_with_its_deployments_and_a_worker_that_reports(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers: dict[str, Any] = {"/health": True, "/deployments/count": 19}
+    wanted = len(read(world.source / "prefect.yaml"))
+    answers: dict[str, Any] = {"/health": True, "/deployments/count": wanted - 1}
     answering(monkeypatch, answers)
-    with pytest.raises(NotReadyError, match="19 of the 20 deployments"):
+    with pytest.raises(NotReadyError, match=f"{wanted - 1} of the {wanted} deployments"):
         Prefect().check(world)
-    answers["/deployments/count"] = 20
+    answers["/deployments/count"] = wanted
     with pytest.raises(NotReadyError, match="prefect-worker does not run"):
         Prefect().check(world)
     monkeypatch.setattr(part, "recorded", lambda _: {part.WORKER: 1, part.LAUNCHER: 2})
