@@ -223,7 +223,7 @@ def _operation(application: Object, revision: str, stands: Callable[[str], Stand
     since = operation.get("startedAt", "") if ours else ""
     ended = f"the sync ended as {phase}: {message}" if phase in {"Failed", "Error"} else ""
     if ours and (why := _failed_hook(operation) or ended):
-        return Judgement("failed", why, revision)
+        return Judgement("failed", why, revision, since)
     if phase in {"Running", "Terminating"} or "operation" in application:
         return Judgement("waiting", f"the sync is {phase or 'about to start'}: {message}".rstrip(": "), revision, since)
     if status["sync"].get("status") != "Synced":

@@ -200,12 +200,14 @@ def test_a_crash_loop_of_old_pods_does_not_count(delivery: Delivery, cluster: Fa
     assert wait(change, commit, "one").failed == ()
 
 
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
 @pytest.mark.parametrize(("made", "told"), [("2025-12-31T00:00:00Z", False), ("2026-01-01T00:00:01Z", True)])
 def test_the_pod_of_a_job_tells_why_only_where_this_sync_made_it(
-    delivery: Delivery, cluster: FakeCluster, *, made: str, told: bool
+    delivery: Delivery, cluster: FakeCluster, *, made: str, told: bool, phase: str
 ) -> None:
     change, commit = write(delivery, "one")
     cluster.applications["one"] = application("one", commit, "Degraded")
+    cluster.applications["one"]["status"]["operationState"]["phase"] = phase
     cluster.pods["migration"] = {
         "metadata": {
             "name": "one-migrate",
