@@ -3,8 +3,9 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 # The sandbox runs containers, so it needs root; the caller's home and PATH stay.
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E env HOME="$(HOME)" PATH="$(PATH)")
-# More arguments for pytest, such as PYTEST='-k release'.
+# More arguments for pytest, such as PYTEST='-k release'; UNIT is for the unit tests alone.
 PYTEST :=
+UNIT :=
 
 .PHONY: demo test test-unit test-world check setup down bench schema charts
 
@@ -14,7 +15,7 @@ demo: setup
 test: test-unit test-world
 
 test-unit: setup
-	$(PYTHON) -m pytest tests --ignore=tests/world -n logical --dist loadfile $(PYTEST)
+	$(PYTHON) -m pytest tests --ignore=tests/world -n logical --dist loadfile $(PYTEST) $(UNIT)
 
 test-world: setup
 	$(ROOT) $(PYTHON) -m pytest tests/world $(PYTEST)

@@ -41,14 +41,9 @@ def before(machine: World) -> Footprint:
 
 @pytest.fixture(scope="module")
 def fresh(machine: World, before: Footprint) -> Mapping[str, float]:
-    """A sandbox that came up from nothing; how long that took, and its memory at most.
-
-    Its processes are not measured for coverage, which would take half of their time; later ones are.
-    """
+    """A sandbox that came up from nothing; how long that took, and its memory at most."""
     del before
-    with pytest.MonkeyPatch.context() as patch, _Peak(machine) as peak:
-        for name in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"):
-            patch.delenv(name, raising=False)
+    with _Peak(machine) as peak:
         started = time.monotonic()
         seconds = up(machine)
         total = time.monotonic() - started
