@@ -194,7 +194,7 @@ def show_look(change: Change, found: Found, out: Mapping[str, str]) -> None:
         }
         for one in found.verdicts
     ]
-    table(key_of("watch", change.environment), f"Images in ECR for {change.environment}", rows)
+    table(key_of("watched", change.environment), f"Images in ECR for {change.environment}", rows)
 
 
 def moved_away(change: Change, entry: Desired) -> str:

@@ -128,7 +128,7 @@ def test_an_image_pushed_from_outside_is_live_within_seconds(outside: Outside) -
     started = datetime.fromisoformat(record["began"]["deploy"]).timestamp()
     assert started - pushed < 10, "that is no event but the clock"
     assert [one["tag"] for one in record["images"]] == [name.rpartition(":")[2]]
-    body = {"artifacts": {"flow_run_id": {"any_": [run.id]}, "key": {"any_": ["watch-dev"]}}}
+    body = {"artifacts": {"flow_run_id": {"any_": [run.id]}, "key": {"any_": ["watched-dev"]}}}
     [row] = json.loads(outside.api.call("POST", "/artifacts/filter", body)[0]["data"])
     assert row["what becomes of it"] == "moves"
     assert "no versions" in row["not taken"]
@@ -162,6 +162,7 @@ def test_what_is_held_is_left_and_it_is_said(outside: Outside) -> None:
     assert outside.moves(there) == []
     outside.symphony("lift", "hello", "--env", "dev")
     ended = outside.start("watch")
-    assert "hello moved in dev" in ended.message or "No image moves" in ended.message
+    # The clock's run may have been the one that moved it.
+    assert ended.state_type == "CANCELLED" or "hello moved in dev" in ended.message or "No image" in ended.message
     outside.until(lambda: outside.answer() == greeting, "the greeting")
     assert len(outside.moves(there)) == 1
