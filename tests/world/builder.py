@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -99,16 +98,6 @@ def slow(copy: Path) -> None:
         file.write(f'RUN ["python3", "-c", "{SLEEP}"]\n')
 
 
-def running(run: Run) -> list[psutil.Process]:
-    """Processes of a flow run."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.environ().get("PREFECT__FLOW_RUN_ID") == run.id:
-                found.append(process)
-    return found
-
-
 def configured(*place_and_value: Any) -> Callable[[Path], None]:
     """An edit of ``symphony.yaml``: keys, then the value there."""
     *place, last, value = place_and_value
@@ -135,7 +124,7 @@ def cancelled(seat: Builder, branch: str) -> None:
     seat.api.cancel(run.id)  # what the UI's button asks of the API
     asked = time.monotonic()
     assert seat.ended(run).state_type == "CANCELLED"
-    while sleeping() or seat.containers() != before or running(run):
-        assert time.monotonic() < asked + 60, (sleeping(), seat.containers() - before, running(run))
+    while sleeping() or seat.containers() != before or seat.processes(run):
+        assert time.monotonic() < asked + 60, (sleeping(), seat.containers() - before, seat.processes(run))
         time.sleep(0.1)
     assert time.monotonic() < asked + 25, "it went on until Prefect killed its process"

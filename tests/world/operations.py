@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from deployments.client import Run
 from sandbox.aws.client import client
 from sandbox.world import ACCOUNT, REGION
@@ -20,7 +18,6 @@ from tests.world.seat import Seat
 
 BUCKET = f"symphony-state-{ACCOUNT}-{REGION}"
 _LIMIT_SECONDS = 300
-_RUN_ID = "PREFECT__FLOW_RUN_ID"
 
 
 def append(file: Path, text: str) -> None:
@@ -97,12 +94,6 @@ class Operator(Seat):
     def kept(self, run: Run) -> list[str]:
         """Keys of the plans that wait."""
         return self.keys(f"symphony-plans/{self.environment}/{run.id}/")
-
-    def processes(self, run: Run) -> list[psutil.Process]:
-        """The run's own process, and all that it started."""
-        mine = run.id.replace("-", "")
-        every = psutil.process_iter(["environ"])
-        return [one for one in every if mine == str((one.info["environ"] or {}).get(_RUN_ID)).replace("-", "")]
 
     def kill(self, run: Run) -> None:
         """End all of a run's processes at once, and wait until Prefect knows."""

@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import httpx
+import psutil
 
 from deployments.client import PrefectApi, Run
 from sandbox.aws.client import client
@@ -23,6 +24,16 @@ from symphony import tool
 NUMBERS = itertools.count(int(time.time()))
 """One sequence for all tests, so that what they name by it never collides."""
 _LIMIT_SECONDS = 240
+_RUN_ID = "PREFECT__FLOW_RUN_ID"
+
+
+def until(found: Callable[[], Any], what: str, limit: float = 60) -> Any:
+    """What is found in the end; an assertion fails where that takes more than so many seconds."""
+    deadline = time.monotonic() + limit
+    while not (answer := found()):
+        assert time.monotonic() < deadline, f"{what} did not come about"
+        time.sleep(0.1)
+    return answer
 
 
 @dataclass
@@ -107,3 +118,9 @@ class Seat:
         """The tree of dev's desired state."""
         self.git("fetch", "--quiet", "origin")
         return self.git("rev-parse", "origin/env/dev^{tree}")
+
+    def processes(self, run: Run) -> list[psutil.Process]:
+        """The run's own process, and all that it started."""
+        mine = run.id.replace("-", "")
+        every = psutil.process_iter(["environ"])
+        return [one for one in every if mine == str((one.info["environ"] or {}).get(_RUN_ID)).replace("-", "")]

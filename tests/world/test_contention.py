@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,20 +14,11 @@ from deployments.client import Run
 from sandbox import daemon, manifest
 from sandbox.lifecycle import up
 from sandbox.world import World
-from tests.world.seat import NUMBERS, Seat
+from tests.world.seat import NUMBERS, Seat, until
 
 DEPLOYMENT = "/apis/apps/v1/namespaces/dev/deployments/hello"
 PROJECT = "/apis/argoproj.io/v1alpha1/namespaces/argocd/appprojects/symphony"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_LIMIT_SECONDS = 60
-
-
-def until(found: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + _LIMIT_SECONDS
-    while not (answer := found()):
-        assert time.monotonic() < deadline, f"{what} did not come about"
-        time.sleep(0.1)
-    return answer
 
 
 def noted(application: str, note: str) -> Callable[[Path], None]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,20 +11,11 @@ from kubernetes.client import ApiClient
 from sandbox import manifest
 from sandbox.aws.client import client
 from sandbox.world import World
-from tests.world.seat import Seat
+from tests.world.seat import Seat, until
 
 SET = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applicationsets/symphony"
 DEPLOYMENT = "/apis/apps/v1/namespaces/dev/deployments/hello"
 STRAY = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "try-by-hand", "namespace": "dev"}}
-_LIMIT_SECONDS = 60
-
-
-def until(found: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + _LIMIT_SECONDS
-    while not (answer := found()):
-        assert time.monotonic() < deadline, f"{what} did not come about"
-        time.sleep(0.2)
-    return answer
 
 
 @pytest.fixture(scope="module")
