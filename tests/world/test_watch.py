@@ -5,33 +5,31 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from deployments.apply import ROOT, deploy_flows
 from deployments.client import Run
-from sandbox.aws.client import client
 from sandbox.docker.base_image import NAME
 from sandbox.world import HOST, World
 from symphony import tool
-from tests.world.seat import NUMBERS, Seat
+from tests.world.operations import Operator
+from tests.world.seat import NUMBERS, until
 
 _POLICY = "    watch: {dev: {policy: semver, constraint: ^1, platform: linux/amd64}}\n"
 _PLACE = '    repository: "{environment}/hello"\n'
-_LIMIT_SECONDS = 60
 
 
 @dataclass
-class Outside(Seat):
+class Outside(Operator):
     """Another CI: it builds the service by its own means, and knows a login of ECR and nothing else."""
 
-    def image(self, greeting: str) -> str:
-        """Build an image with the next version as its tag."""
+    def image(self, greeting: str, tag: str = "1.{}.0") -> str:
+        """Build an image with a tag of its own, a version by default."""
         folder = self.copy.parent / "outside"
         (folder / "docker").mkdir(parents=True, exist_ok=True)
         shutil.copy(self.world.source / "apps/hello/hello.py", folder)
@@ -39,7 +37,7 @@ class Outside(Seat):
         (folder / "Dockerfile").write_text(
             f'FROM {NAME}\nCOPY hello.py greeting.txt /app/\nENTRYPOINT ["python3", "-u", "-B", "/app/hello.py"]\n'
         )
-        name = f"{HOST}:{self.world.ports.ecr}/dev/hello:1.{next(NUMBERS)}.0"
+        name = f"{HOST}:{self.world.ports.ecr}/dev/hello:{tag.format(next(NUMBERS))}"
         self.docker("build", "--quiet", "--tag", name, str(folder))
         return name
 
@@ -48,23 +46,14 @@ class Outside(Seat):
         self.docker("push", "--quiet", name)
         return time.time()
 
-    def login(self) -> None:
-        entry = client(self.world, "ecr").get_authorization_token()["authorizationData"][0]
-        token = tool.run(["base64", "--decode"], stdin=entry["authorizationToken"]).stdout
-        user, _, password = token.partition(":")
+    def enter(self) -> None:
+        user, password = self.login()
         self.docker("login", "--username", user, "--password-stdin", f"{HOST}:{self.world.ports.ecr}", stdin=password)
 
     def docker(self, *arguments: str, stdin: str | None = None) -> None:
         folder = self.copy.parent / "outside" / "docker"
         environment = {"DOCKER_HOST": self.world.docker_host, "DOCKER_CONFIG": str(folder)}
         tool.run(["docker", *arguments], env=environment, stdin=stdin, limit=120)
-
-    def until(self, done: Callable[[], Any], what: str) -> Any:
-        deadline = time.monotonic() + _LIMIT_SECONDS
-        while not (found := done()):
-            assert time.monotonic() < deadline, f"{what} did not happen within {_LIMIT_SECONDS} s"
-            time.sleep(0.1)
-        return found
 
     def watches(self, since: float) -> list[Run]:
         """Runs of the watch of dev that began since a moment and have ended."""
@@ -95,6 +84,12 @@ class Outside(Seat):
         shutil.copy(self.copy / "symphony.yaml", root)
         deploy_flows(self.api, root, ["dev"], force=True)
 
+    def watched(self, run: Run) -> dict[str, str]:
+        """What a run's table says of hello."""
+        body = {"artifacts": {"flow_run_id": {"any_": [run.id]}, "key": {"any_": ["watched-dev"]}}}
+        [row] = json.loads(self.api.call("POST", "/artifacts/filter", body)[0]["data"])
+        return dict(row)
+
     def head(self) -> str:
         self.git("fetch", "--quiet", "origin")
         return self.git("rev-parse", "origin/env/dev")
@@ -108,7 +103,7 @@ class Outside(Seat):
 def outside(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
     made = Outside.take(world, tmp_path_factory.mktemp("watch"))
     made.image("to have the folder")
-    made.login()
+    made.enter()
     made.policy(there=True)
     yield made
     made.symphony("lift", "hello", "--env", "dev")
@@ -120,16 +115,15 @@ def test_an_image_pushed_from_outside_is_live_within_seconds(outside: Outside) -
     name = outside.image(greeting)
     began = time.time()
     pushed = outside.push_image(name)
-    outside.until(lambda: outside.answer() == greeting, "the greeting")
+    until(lambda: outside.answer() == greeting, "the greeting")
     assert outside.moves(there) == [f"dev: watch brings hello:{name.rpartition(':')[2]}"]
-    run = outside.until(lambda: outside.watches(began), "the end of a watch")[-1]
+    run = until(lambda: outside.watches(began), "the end of a watch")[-1]
     assert run.succeeded, run.message
     record = json.loads(outside.symphony("show", run.id, "--json"))
     started = datetime.fromisoformat(record["began"]["deploy"]).timestamp()
     assert started - pushed < 10, "that is no event but the clock"
     assert [one["tag"] for one in record["images"]] == [name.rpartition(":")[2]]
-    body = {"artifacts": {"flow_run_id": {"any_": [run.id]}, "key": {"any_": ["watched-dev"]}}}
-    [row] = json.loads(outside.api.call("POST", "/artifacts/filter", body)[0]["data"])
+    row = outside.watched(run)
     assert row["what becomes of it"] == "moves"
     assert "no versions" in row["not taken"]
 
@@ -140,10 +134,10 @@ def test_event_and_clock_at_once_deploy_once(outside: Outside) -> None:
     began = time.time()
     outside.push_image(name)
     runs = [outside.api.start("watch", "dev", {"environment": "dev"}) for _ in range(2)]
-    outside.until(lambda: outside.answer() == greeting, "the greeting")
+    until(lambda: outside.answer() == greeting, "the greeting")
     ended = [outside.ended(run) for run in runs]
     assert all(run.state_type in {"COMPLETED", "CANCELLED"} for run in ended), [run.message for run in ended]
-    outside.until(lambda: any("hello moved" in run.message for run in outside.watches(began)), "the deploy's end")
+    until(lambda: any("hello moved" in run.message for run in outside.watches(began)), "the deploy's end")
     assert len(outside.moves(there)) == 1
 
 
@@ -153,7 +147,7 @@ def test_what_is_held_is_left_and_it_is_said(outside: Outside) -> None:
     name = outside.image(greeting)
     began = time.time()
     outside.push_image(name)
-    outside.until(
+    until(
         lambda: any(
             "Left as it is in dev: hello" in run.message and "too loud" in run.message for run in outside.watches(began)
         ),
@@ -164,5 +158,38 @@ def test_what_is_held_is_left_and_it_is_said(outside: Outside) -> None:
     ended = outside.start("watch")
     # The clock's run may have been the one that moved it.
     assert ended.state_type == "CANCELLED" or "hello moved in dev" in ended.message or "No image" in ended.message
-    outside.until(lambda: outside.answer() == greeting, "the greeting")
+    until(lambda: outside.answer() == greeting, "the greeting")
     assert len(outside.moves(there)) == 1
+
+
+def test_a_protected_environment_is_asked_and_what_was_refused_is_not_asked_again(outside: Outside) -> None:
+    policy = _POLICY.replace("semver, constraint: ^1", "newest-build, allow: ['asked-*']")
+
+    def protect(copy: Path) -> None:
+        file = copy / "symphony.yaml"
+        text = file.read_text().replace(_POLICY, policy)
+        file.write_text(text.replace("    kind: sandbox\n", "    kind: sandbox\n    protected: true\n", 1))
+
+    branch, there, greeting = outside.branch(protect), outside.head(), f"Hello if you please, {next(NUMBERS)}"
+    name = outside.image(greeting, "asked-{}")
+    outside.push_image(name)
+    waiting = outside.api.start("watch", "dev", {"commit": branch})
+    outside.suspended(waiting)
+    assert name.rpartition(":")[2] in str(outside.watched(waiting))
+    assert "waits for an answer" in outside.start("watch", commit=branch).message
+    outside.answer_question(waiting, approver="Ada", decision="refuse", reason="Too polite.")
+    assert "Ada refused" in outside.ended(waiting).message
+    again = outside.start("watch", commit=branch)
+    assert "No image moves in dev" in again.message
+    assert "Ada refused it" in outside.watched(again)["what becomes of it"]
+    assert outside.head() == there
+
+    greeting = f"Hello, {next(NUMBERS)}"
+    outside.push_image(outside.image(greeting, "asked-{}"))
+    waiting = outside.api.start("watch", "dev", {"commit": branch})
+    outside.suspended(waiting)
+    outside.answer_question(waiting, approver="Ada", decision="approve", reason="")
+    ended = outside.ended(waiting)
+    assert ended.succeeded, ended.message
+    assert outside.answer() == greeting
+    assert "Symphony-Approved-By: Ada" in outside.git("log", "-1", "--format=%B", outside.head())
