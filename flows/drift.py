@@ -25,6 +25,7 @@ from tasks.findings import keep_findings, tell
 from tasks.git import worktree
 from tasks.image_drift import look_at_images
 from tasks.live import live_of
+from tasks.shared_provider import SharedProviders
 from tasks.unit_drift import look_at_unit
 from tasks.units import affected, find_units
 
@@ -60,7 +61,7 @@ def look(change: Change) -> Report:
     """
     desired = read_desired(change.mirror, change.environment)
     cluster, images = look_at_cluster.submit(change, desired), look_at_images.submit(change, desired)
-    found, unseen = _units(change)
+    found, unseen = look_at_units(change)
     areas: tuple[tuple[Area, Any], ...] = (("cluster", cluster), ("images", images))
     for area, looking in areas:
         seen = looking.result(raise_on_failure=False)
@@ -77,12 +78,18 @@ def look(change: Change) -> Report:
     return report
 
 
-def _units(change: Change) -> tuple[list[Finding], Unseen]:
-    """Findings of the units, and those that could not be looked at."""
+def look_at_units(change: Change) -> tuple[list[Finding], Unseen]:
+    """Findings of the units, and those that could not be looked at.
+
+    Args:
+        change: The environment, at the commit that it would be released at.
+    """
     with _applied(change) as applied:
         live = live_of(applied)
         units = find_units(live)
-        looked = SideBySide(live, change.configuration.infrastructure.parallelism).run(look_at_unit, units)
+        side_by_side = SideBySide(live, change.configuration.infrastructure.parallelism)
+        with SharedProviders() as providers:
+            looked = side_by_side.run(look_at_unit, units, lambda _: providers)
     found: list[Finding] = []
     unseen: Unseen = set()
     for path, outcome in looked.items():

@@ -30,6 +30,8 @@ _QUIET = {
     "TF_INPUT": "0",
     "TF_CLI_ARGS": "",
     "TF_LOG": "",
+    # No tofu attaches to a provider that runs already unless it is told to below.
+    "TF_REATTACH_PROVIDERS": "",
     "CHECKPOINT_DISABLE": "1",
 }
 """Terragrunt and tofu ask nothing, paint nothing, call nobody but AWS, and take no arguments from the environment."""
@@ -88,7 +90,7 @@ class Live:
         return run(
             ["terragrunt", *args],
             cwd=self.folder / unit,
-            env=self._environment(),
+            env=self.environment_of_tools,
             limit=limit,
             ok=ok,
             secrets=secrets,
@@ -103,9 +105,11 @@ class Live:
             BadInputError: OpenTofu is not installed.
             ToolError: It failed.
         """
-        return run(["tofu", *args], cwd=cwd, env=self._environment(), limit=limit)
+        return run(["tofu", *args], cwd=cwd, env=self.environment_of_tools, limit=limit)
 
-    def _environment(self) -> dict[str, str]:
+    @property
+    def environment_of_tools(self) -> dict[str, str]:
+        """Variables that the tools run with, beside this process's own."""
         chosen = {name: os.environ.get(name, value) for name, value in _MEMORY.items()}
         return {**_QUIET, **chosen, **self.variables}
 

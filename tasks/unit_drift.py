@@ -12,7 +12,7 @@ from symphony.drift import Finding
 from tasks.live import Live
 from tasks.plan import load_plan, mask, sensitive_values
 from tasks.retry import TRANSIENT
-from tasks.terragrunt import plan_read_only
+from tasks.shared_provider import SharedProviders
 from tasks.units import Unit
 
 _LONGEST = 200
@@ -27,12 +27,13 @@ _SAID = {
 
 
 @task(name="look at unit", task_run_name="look at {unit.path}", **TRANSIENT)
-def look_at_unit(live: Live, unit: Unit) -> tuple[Finding, ...]:
+def look_at_unit(live: Live, unit: Unit, providers: SharedProviders) -> tuple[Finding, ...]:
     """What of a unit is not as the commit in the checkout says; nothing is changed, and no lock is taken.
 
     Args:
         live: The environment's live folder, in a checkout of the commit that was applied.
         unit: The unit.
+        providers: The providers that the run's plans share.
 
     Returns:
         One finding a resource; outputs count where no resource does.
@@ -41,7 +42,7 @@ def look_at_unit(live: Live, unit: Unit) -> tuple[Finding, ...]:
         TransientError: AWS was throttling or out of reach.
         SymphonyError: tofu could not plan it.
     """
-    shown = plan_read_only(live, unit)
+    shown = providers.plan(live, unit)
     return findings(unit.path, shown) if shown else ()
 
 

@@ -55,7 +55,7 @@ def world(delivery: Delivery, monkeypatch: pytest.MonkeyPatch, prefect: None) ->
     monkeypatch.setenv("SYMPHONY_CONFIG", str(delivery.copy / "symphony.yaml"))
     monkeypatch.setattr(module, "live_of", lambda _: None)
     monkeypatch.setattr(module, "find_units", lambda _: UNITS)
-    monkeypatch.setattr(module, "look_at_unit", task(lambda _, unit: given(made.units.get(unit.path, ()))))
+    monkeypatch.setattr(module, "look_at_unit", task(lambda _, unit, __: given(made.units.get(unit.path, ()))))
     monkeypatch.setattr(module, "look_at_cluster", task(lambda *_: given(made.cluster)))
     monkeypatch.setattr(module, "look_at_images", task(lambda *_: given(made.images)))
     monkeypatch.setattr(module, "markdown", page)

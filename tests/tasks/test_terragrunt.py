@@ -108,6 +108,7 @@ def test_a_plan_is_saved_read_as_json_and_masked(tools: Tools, live: Live) -> No
 
 def test_the_tools_ask_nothing_and_know_the_account(tools: Tools, live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_CLI_ARGS", "-destroy")
+    monkeypatch.setenv("TF_REATTACH_PROVIDERS", "{}")
     tools.answer(plan={"code": 0})
     plan_unit.fn(live, UNIT)
     env = tools.calls[0]["env"]
@@ -115,6 +116,7 @@ def test_the_tools_ask_nothing_and_know_the_account(tools: Tools, live: Live, mo
     assert env["TG_TF_PATH"] == "tofu"
     assert env["TF_INPUT"] == "0"
     assert env["TF_CLI_ARGS"] == ""
+    assert env["TF_REATTACH_PROVIDERS"] == ""
     assert env["AWS_REGION"] == "eu-central-1"
 
 
