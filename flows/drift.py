@@ -17,10 +17,11 @@ from flows.names import run_name
 from symphony.change import Change
 from symphony.config import Name
 from symphony.drift import Area, Finding, Report
+from tasks.access_drift import look_at_access
 from tasks.artifacts import escape, fence, key_of, markdown
 from tasks.change import open_change
 from tasks.cluster_drift import look_at_cluster
-from tasks.desired import read_desired
+from tasks.desired import image_of, read_desired
 from tasks.findings import keep_findings, tell
 from tasks.git import worktree
 from tasks.image_drift import look_at_images
@@ -34,7 +35,7 @@ Unseen = set[tuple[Area, str]]
 
 @flow(name="drift", flow_run_name=run_name("drift"), task_runner=ThreadPoolTaskRunner(max_workers=64))  # type: ignore[arg-type]
 def drift(environment: Name) -> Any:
-    """Look at units, cluster and images of an environment, and tell what is not as Git says. Changes nothing.
+    """Look at units, cluster, images and access of an environment, and tell what is not as Git says. Changes nothing.
 
     Args:
         environment: Environment of symphony.yaml to look at.
@@ -60,9 +61,12 @@ def look(change: Change) -> Report:
         SymphonyError: The remote, or what is kept in it, cannot be read.
     """
     desired = read_desired(change.mirror, change.environment)
-    cluster, images = look_at_cluster.submit(change, desired), look_at_images.submit(change, desired)
+    areas: tuple[tuple[Area, Any], ...] = (
+        ("cluster", look_at_cluster.submit(change, desired)),
+        ("images", look_at_images.submit(change, desired)),
+        ("access", look_at_access.submit(change, [image_of(entry) for entry in desired.values()])),
+    )
     found, unseen = look_at_units(change)
-    areas: tuple[tuple[Area, Any], ...] = (("cluster", cluster), ("images", images))
     for area, looking in areas:
         seen = looking.result(raise_on_failure=False)
         if isinstance(seen, BaseException):

@@ -235,6 +235,16 @@ class Environment(Model):
         return self
 
 
+class Notifications(Model):
+    """Whom Prefect tells, by blocks that somebody made there: a webhook as Slack takes it, or e-mail."""
+
+    blocks: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")], ...] = Field(
+        default=(), description="Notification blocks, kind and name, such as slack-webhook/platform."
+    )
+    drift: bool = Field(default=True, description="Of what has moved in an environment, and of what is back.")
+    failures: bool = Field(default=True, description="Of runs that failed, crashed or are late.")
+
+
 class Configuration(Model):
     """The whole of ``symphony.yaml``."""
 
@@ -243,6 +253,7 @@ class Configuration(Model):
     git: Git
     infrastructure: Infrastructure = Infrastructure()
     build: Build = Build()
+    notifications: Notifications = Notifications()
     applications: dict[Name, Application] = Field(min_length=1)
     environments: dict[Name, Environment] = Field(min_length=1, description="In the order of promotion.")
 

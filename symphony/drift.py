@@ -9,7 +9,7 @@ from pydantic import Field
 
 from symphony.models import Fact
 
-Area = Literal["infrastructure", "cluster", "images"]
+Area = Literal["infrastructure", "cluster", "images", "access"]
 
 
 class Finding(Fact):

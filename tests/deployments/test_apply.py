@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -9,14 +10,18 @@ from typing import Any
 
 import httpx
 import pytest
+from prefect.blocks.notifications import SlackWebhook
+from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL
 from prefect_aws import AwsCredentials
 from prefect_docker import DockerHost
 
 from deployments.apply import ROOT, deploy_flows
+from deployments.automations import DRIFT, FAILURES, ensure_automations
 from deployments.client import PrefectApi
 from deployments.listing import read
 from deployments.pool import POOL, QUEUES
+from symphony.config import Notifications, load
 from symphony.errors import BadInputError
 from symphony.tool import run
 
@@ -97,6 +102,31 @@ def test_a_watch_is_started_where_a_policy_waits_for_images_and_nowhere_else(api
     deploy_flows(api, force=True)
     assert clocks() == {"dev": [False], "staging": [False], "prod": [False]}
     assert "New images for dev" not in automations()
+
+
+def test_people_are_told_by_the_blocks_that_symphony_yaml_names(api: PrefectApi) -> None:
+    def told(**notifications: Any) -> dict[str, int]:
+        """How many people each automation tells."""
+        configuration = load(ROOT / "symphony.yaml").model_copy(
+            update={"notifications": Notifications(**notifications)}
+        )
+
+        async def ensure() -> None:
+            async with get_client() as client:
+                await ensure_automations(client, configuration, ())
+
+        asyncio.run(ensure())
+        return {one["name"]: len(one["actions"]) for one in ask(api, "/automations/filter", {})}
+
+    with pytest.raises(BadInputError, match="Prefect has no block 'slack-webhook/platform'"):
+        told(blocks=("slack-webhook/platform",))
+    for name in ("platform", "night"):
+        SlackWebhook(url="http://127.0.0.1:9/hook").save(name)
+    both = ("slack-webhook/platform", "slack-webhook/night")
+    assert told(blocks=both) == {DRIFT: 2, FAILURES: 2}
+    assert told(blocks=both[:1], failures=False) == {DRIFT: 1}
+    assert told(blocks=both[:1], drift=False) == {FAILURES: 1}
+    assert told() == {}
 
 
 def test_limits_hold_one_slot_each(api: PrefectApi) -> None:

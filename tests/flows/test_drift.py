@@ -58,6 +58,7 @@ def world(delivery: Delivery, monkeypatch: pytest.MonkeyPatch, prefect: None) ->
     monkeypatch.setattr(module, "look_at_unit", task(lambda _, unit, __: given(made.units.get(unit.path, ()))))
     monkeypatch.setattr(module, "look_at_cluster", task(lambda *_: given(made.cluster)))
     monkeypatch.setattr(module, "look_at_images", task(lambda *_: given(made.images)))
+    monkeypatch.setattr(module, "look_at_access", task(lambda *_: ()))
     monkeypatch.setattr(module, "markdown", page)
     return made
 
