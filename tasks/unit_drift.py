@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from prefect import task
@@ -73,7 +73,17 @@ def _told(change: dict[str, Any]) -> str:
         return said
     marks = (change.get("before_sensitive", False), change.get("after_sensitive", False))
     lines = list(_differences("", change.get("before"), change.get("after"), change.get("after_unknown", False), marks))
-    return "\n".join([*lines, *([said] if said else [])])
+    return "\n".join([*_once(lines), *([said] if said else [])])
+
+
+def _once(lines: Iterable[str]) -> Iterator[str]:
+    """The lines without tags that the provider tells again in `tags_all`, where its default tags are too."""
+    told: set[str] = set()
+    for line in sorted(lines, key=lambda line: line.startswith("tags_all.")):
+        name = line.partition(":")[0]
+        if name.replace("tags_all.", "tags.", 1) not in told:
+            yield line
+        told.add(name)
 
 
 def _differences(path: str, now: Any, wanted: Any, unknown: Any, marks: tuple[Any, Any]) -> Iterator[str]:

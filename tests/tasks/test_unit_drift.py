@@ -72,6 +72,12 @@ def test_a_sensitive_value_that_another_attribute_repeats_is_masked_there_too() 
     assert "tags_all.t: is" in said["a.b"]
 
 
+def test_a_tag_that_the_provider_repeats_is_told_once() -> None:
+    before, after = {"Name": "mine"}, {"Name": "ours"}
+    said = told(resource("a.b", ["update"], {"tags": before, "tags_all": before}, {"tags": after, "tags_all": after}))
+    assert said["a.b"] == 'tags.Name: is "mine", the commit has "ours"'
+
+
 def test_within_a_list_a_sensitive_part_hides_all_of_it() -> None:
     said = told(
         resource(

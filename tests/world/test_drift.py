@@ -1,21 +1,97 @@
-"""Drift on real parts: what hands moved in the account and in the cluster is found, told right, and cleared again."""
+"""Drift on real parts: what hands moved in the account and in the cluster is found, told once, and cleared again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import json
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from kubernetes.client import ApiClient
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
+from deployments.apply import ROOT
+from deployments.automations import ensure_automations
+from deployments.client import Run
 from sandbox import manifest
-from sandbox.aws.client import client
+from sandbox.prefect import database
 from sandbox.world import World
-from tests.world.seat import Seat, until
+from symphony.config import Notifications, load
+from tests.authority import Authority
+from tests.world import by_hand
+from tests.world.operations import Operator, append
+from tests.world.seat import until
 
-SET = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applicationsets/symphony"
-DEPLOYMENT = "/apis/apps/v1/namespaces/dev/deployments/hello"
-STRAY = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "try-by-hand", "namespace": "dev"}}
+MODULE = """
+variable "token" {
+  default   = "%s"
+  sensitive = true
+}
+
+resource "aws_iam_user" "secret" {
+  name = "${var.name}-secret"
+  tags = { token = var.token }
+}
+"""
+Found = dict[tuple[str, str], dict[str, Any]]
+_EDITED = ("infra/modules/access/main.tf", "charts/hello/values.dev.yaml", "symphony.yaml")
+_ADDRESS = "      address: http://127.0.0.1:8080\n"
+
+
+class Eye(Operator):
+    """Looks at dev for drift."""
+
+    token = f"token-{secrets.token_hex(12)}"
+    moved = f"moved-{secrets.token_hex(12)}"
+    authority = Authority()
+
+    def look(self) -> Run:
+        ended = self.start("drift")
+        assert ended.succeeded, ended.message
+        return ended
+
+    def page(self) -> str:
+        """What a look shows people, without Markdown's escapes."""
+        return (self.api.artifact(self.look().id, "drift-dev") or "").replace("\\", "")
+
+    def standing(self) -> Found:
+        """What a look finds, by where and what."""
+        self.look()
+        self.git("fetch", "--quiet", "origin")
+        found = json.loads(self.git("show", "origin/symphony/drift:dev.json"))
+        return {(one["where"], one["what"]): one for one in found}
+
+    def settle(self, left: Callable[[Found], list[tuple[str, str]]]) -> None:
+        """Look until nothing is left."""
+        deadline = time.monotonic() + 90
+        while wrong := left(self.standing()):
+            assert time.monotonic() < deadline, wrong
+
+    def notify(self, *blocks: str) -> None:
+        """Have people told by these blocks alone."""
+        update = {"notifications": Notifications(blocks=blocks)}
+        configuration = load(ROOT / "symphony.yaml").model_copy(update=update)
+
+        async def ensure() -> None:
+            async with get_client() as client:
+                await ensure_automations(client, configuration, ())
+
+        with temporary_settings({PREFECT_API_URL: self.api.url, PREFECT_API_AUTH_STRING: self.api.auth}):
+            asyncio.run(ensure())
+
+    def edited(self, copy: Path) -> None:
+        """A unit with a secret, an application with a ConfigMap, and an authority that its certificates go back to."""
+        append(copy / _EDITED[0], MODULE % self.token)
+        append(copy / _EDITED[1], "config: {GREETING: drift}")
+        (copy / "try-authority.pem").write_bytes(self.authority.pem)
+        text = (copy / _EDITED[2]).read_text()
+        (copy / _EDITED[2]).write_text(text.replace(_ADDRESS, f"{_ADDRESS}      authority: try-authority.pem\n", 1))
 
 
 @pytest.fixture(scope="module")
@@ -25,92 +101,109 @@ def connection(world: World) -> Iterator[ApiClient]:
 
 
 @pytest.fixture(scope="module")
-def seat(world: World, tmp_path_factory: pytest.TempPathFactory) -> Seat:
+def eye(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Eye]:
     """Dev released at main, and looked at once, so that what other tests left behind is no news."""
-    seat = Seat.take(world, tmp_path_factory.mktemp("drift"))
-    assert seat.start("provision", commit="main", everything=True).succeeded
-    ended = seat.released(seat.say("Hello, drift"))
+    eye = Eye.take(world, tmp_path_factory.mktemp("drift"))
+    assert eye.start("provision", commit="main", everything=True).succeeded
+    before = eye.git("rev-parse", "origin/main")
+    ended = eye.released(eye.push("something to drift", eye.edited))
     assert ended.succeeded, ended.message
-    assert seat.start("drift").succeeded
-    return seat
+    eye.look()
+    yield eye
+    ended = eye.released(eye.push("as before", lambda _: _restore(eye, before)))
+    assert ended.succeeded, ended.message
 
 
-@pytest.fixture
-def by_hand(connection: ApiClient) -> Iterator[None]:
-    """Argo CD puts nothing back for as long as this lasts."""
-    manifest.merge(connection, SET, {"spec": {"template": {"spec": {"syncPolicy": {"automated": None}}}}})
-    hello = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications/dev-hello"
-    until(lambda: not (manifest.read(connection, hello) or {})["spec"]["syncPolicy"].get("automated"), "auto-sync off")
-    yield
-    automated = {"prune": True, "selfHeal": True}
-    manifest.merge(connection, SET, {"spec": {"template": {"spec": {"syncPolicy": {"automated": automated}}}}})
-    until(lambda: (manifest.read(connection, hello) or {})["spec"]["syncPolicy"].get("automated"), "auto-sync on")
+def _restore(eye: Eye, before: str) -> None:
+    eye.git("checkout", before, "--", *_EDITED)
+    eye.git("rm", "--quiet", "try-authority.pem")
 
 
-def events(seat: Seat, name: str, part: str) -> list[str]:
-    """Resources of the drift events of a kind whose identity has a part in it."""
-    asked = {"filter": {"event": {"name": [name]}}, "limit": 50}
-    found = seat.api.call("POST", "/events/filter", asked)["events"]
-    return [one["resource"]["prefect.resource.id"] for one in found if part in one["resource"]["prefect.resource.id"]]
-
-
-def test_what_hands_moved_is_found_told_and_cleared_when_it_is_back(
-    seat: Seat, connection: ApiClient, world: World, request: pytest.FixtureRequest
+def test_what_hands_moved_is_found_told_once_and_cleared_when_it_is_back(
+    eye: Eye, connection: ApiClient, world: World
 ) -> None:
-    ec2, ecr = client(world, "ec2"), client(world, "ecr")
-    (group,) = ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": ["dev-nodes"]}])["SecurityGroups"]
-    ec2.create_tags(Resources=[group["GroupId"]], Tags=[{"Key": "Name", "Value": "mine-now"}])
-    ecr.put_image_tag_mutability(repositoryName="dev/greet", imageTagMutability="MUTABLE")
-    ecr.delete_lifecycle_policy(repositoryName="dev/hello")
-    request.getfixturevalue("by_hand")
-    manifest.apply(connection, STRAY)
-    (service,) = [
-        one["metadata"]["name"]
-        for one in manifest.request(connection, "GET", "/api/v1/namespaces/dev/services")["items"]
-        if one["metadata"]["labels"].get("app.kubernetes.io/name") == "greet"
+    with by_hand.webhook(eye.api, "try-drift") as heard:
+        eye.notify("custom-webhook/try-drift")
+        try:
+            by_hand.auto_sync(connection, on=False)
+            by_hand.move_account(world, eye.moved)
+            by_hand.move_cluster(connection, eye.authority.give(by_hand.HOST, 2.04))
+            # Argo CD sees a change by hand by its watch, some moments later.
+            eye.settle(_misses)
+            page = eye.page()
+            assert "**new**" not in page
+            assert 'tags.Name: is "mine-now", the commit has "dev-nodes"' in page
+            told = until(lambda: [one for one in heard if "try-by-hand" in one], "the message")
+
+            failed = eye.start("deploy", commit="no-such-branch")
+            assert failed.state_type == "FAILED"
+            said = until(lambda: [one for one in heard if failed.id in one], "the message of the failed run")
+            assert "no-such-branch" in said[0]
+            assert said[0].startswith(f"Symphony: {failed.name} is Failed\n")
+
+            # A reconcile: what hands moved goes back by a provision and by Argo CD.
+            by_hand.take_away(connection)
+            by_hand.auto_sync(connection, on=True)
+            assert eye.start("provision", commit="main", everything=True).succeeded
+            eye.settle(_stands)
+            until(lambda: len([one for one in heard if "try-by-hand" in one]) > len(told), "the news of what is back")
+        finally:
+            eye.notify()
+            by_hand.take_away(connection)
+            by_hand.auto_sync(connection, on=True)
+    stray = [one for one in heard if "try-by-hand" in one]
+    assert [one.splitlines()[0] for one in stray] == ["Symphony: drift found", "Symphony: drift cleared"]
+    assert stray[0].splitlines()[1:3] == ["dev: dev: ConfigMap/try-by-hand", "it belongs to no application"]
+    assert sum("Deployment/hello" in one and "drift found" in one for one in heard) == 1, "one drift is told once"
+    # No secret, neither the commit's nor the one that a hand set, is anywhere but in the state.
+    assert [place for place, text in _left(eye) if eye.token in text or eye.moved in text] == []
+
+
+EXPECTED = {
+    ("access", "aws_security_group.nodes"): 'tags.Name: is "mine-now", the commit has "dev-nodes"',
+    ("access", "aws_security_group_rule.https_within"): "it is gone",
+    ("access", "aws_iam_user.secret"): "tags.token: differs (sensitive value)",
+    (
+        "registry",
+        'aws_ecr_repository.this["dev/greet"]',
+    ): 'image_tag_mutability: is "MUTABLE", the commit has "IMMUTABLE"',
+    ("registry", 'aws_ecr_lifecycle_policy.this["dev/hello"]'): "it is gone",
+    ("hello", "auto-sync"): "it is switched off",
+    ("hello", "Deployment/hello"): "it is not as the commit has it",
+    ("hello", "Ingress/hello"): "it is not as the commit has it",
+    ("hello", "ConfigMap/hello-"): "it is gone",
+    ("hello", f"certificate of {by_hand.HOST}"): "ends in 2.0 days",
+    ("greet", "Deployment/greet"): "it is not as the commit has it",
+    ("greet", "Service/greet"): "it is gone",
+    ("greet", "pods "): "it runs sha256:",
+    ("dev", "ConfigMap/try-by-hand"): "it belongs to no application",
+}
+
+
+def _misses(found: Found) -> list[tuple[str, str]]:
+    """What is expected and was not found, or not told right."""
+    return [
+        key
+        for key, told in EXPECTED.items()
+        if not any(told in one["told"] for at, one in found.items() if _is(key, at))
     ]
-    manifest.request(connection, "DELETE", f"/api/v1/namespaces/dev/services/{service}")
-    manifest.merge(connection, DEPLOYMENT, {"spec": {"revisionHistoryLimit": 9}})
 
-    def looked(told: int) -> Any:
-        ended = seat.start("drift")
-        assert ended.succeeded, ended.message
-        page = seat.api.artifact(ended.id, "drift-dev") or ""
-        return page if page.count("**new**") >= told else None
 
-    # Argo CD sees a change by hand by its watch, some moments later.
-    page = until(lambda: looked(1), "the first look")
-    later = until(
-        lambda: (text := looked(0)) and f"Service/{service}" in text and "Deployment/hello" in text and text, ""
-    )
-    for part in (
-        "access | aws",
-        'tags.Name: is "mine-now", the commit has "dev-nodes"',
-        "image_tag_mutability",
-        "it is gone",
-        "ConfigMap/try-by-hand",
-        "it belongs to no application",
-        "auto-sync | drift: it is switched off",
-    ):
-        assert part.replace("_", "\\_").replace("-", "\\-") in page or part in page, (part, page)
-    assert "**new**" not in later.split("aws")[1].split("\n")[0]
+def _stands(found: Found) -> list[tuple[str, str]]:
+    """What of all that still stands."""
+    return [key for key in EXPECTED if any(_is(key, at) for at in found)]
 
-    # The server writes events down some moments later.
-    until(lambda: events(seat, "symphony.drift.found", "try-by-hand"), "the event of what was found")
 
-    # A reconcile: what hands moved goes back by a provision and by Argo CD.
-    manifest.request(connection, "DELETE", manifest.path(STRAY))
-    automated = {"prune": True, "selfHeal": True}
-    manifest.merge(connection, SET, {"spec": {"template": {"spec": {"syncPolicy": {"automated": automated}}}}})
-    assert seat.start("provision", commit="main", everything=True).succeeded
+def _is(key: tuple[str, str], at: tuple[str, str]) -> bool:
+    return key == at or (key[0] == at[0] and key[1].endswith(("-", " ")) and at[1].startswith(key[1]))
 
-    def clear() -> bool:
-        ended = seat.start("drift")
-        assert ended.succeeded, ended.message
-        text = seat.api.artifact(ended.id, "drift-dev") or ""
-        standing = text.split("Cleared:")[0]
-        return not any(part in standing for part in ("mine-now", "mutability", service, "by\\-hand", "auto\\-sync"))
 
-    until(clear, "all back")
-    until(lambda: events(seat, "symphony.drift.cleared", "try-by-hand"), "the event of what was cleared")
-    assert len(events(seat, "symphony.drift.found", "try-by-hand")) == 1, "one drift is told once"
+def _left(eye: Eye) -> Iterator[tuple[str, str]]:
+    """What the runs left in Prefect's database (logs, artifacts, events, runs) and in Git."""
+    with sqlite3.connect(f"file:{database.path(eye.world)}?mode=ro", uri=True) as connection:
+        for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            for row in connection.execute(f'SELECT * FROM "{table}"'):  # noqa: S608 - the database's own names
+                yield f"table {table}", "\t".join(str(value) for value in row)
+    eye.git("fetch", "--quiet", "origin")
+    for branch in ("symphony/drift", "symphony/records"):
+        yield branch, eye.git("log", "--patch", "--text", f"origin/{branch}")
