@@ -160,18 +160,24 @@ def _ours(bench: Bench, number: int) -> float:
     return float(found[1])
 
 
-def _hundred(bench: Bench, count: int) -> tuple[float, float]:
-    """Seconds of the whole run and of its wait, for many applications that are a ConfigMap each."""
-    names = [f"many-{number:03}" for number in range(count)]
+def many(names: list[str], configuration: str) -> dict[str, str]:
+    """Files of applications that are a ConfigMap each, beside those that a ``symphony.yaml`` has."""
     told = "".join(
         f"  {name}:\n    source: apps/hello\n    chart: charts/{name}\n    repository: '{{environment}}/hello'\n"
         for name in names
     )
-    files = {"symphony.yaml": bench.text("symphony.yaml").replace("\nenvironments:", f"{told}\nenvironments:", 1)}
+    files = {"symphony.yaml": configuration.replace("\nenvironments:", f"{told}\nenvironments:", 1)}
     for name in names:
         files[f"charts/{name}/Chart.yaml"] = f"apiVersion: v2\nname: {name}\nversion: 0.1.0\n"
         files[f"charts/{name}/templates/map.yaml"] = _CONFIG_MAP
-    ended = bench.deploy(bench.branch(files), dict.fromkeys(names, bench.digest()))
+    return files
+
+
+def _hundred(bench: Bench, count: int) -> tuple[float, float]:
+    """Seconds of the whole run and of its wait, for many applications that are a ConfigMap each."""
+    names = [f"many-{number:03}" for number in range(count)]
+    branch = bench.branch(many(names, bench.text("symphony.yaml")))
+    ended = bench.deploy(branch, dict.fromkeys(names, bench.digest()))
     if not ended.succeeded:
         raise SymphonyError(f"The deploy of {count} applications ended as {ended.state_name}: {ended.message}")
     whole, wait, _ = bench.spans(ended)

@@ -26,7 +26,7 @@ from tasks.change import open_change
 from tasks.desired import image_by_digest, laid_out, watched_images
 from tasks.desired_commit import before_commit, bring_trees, put_back, write_desired, written_by
 from tasks.git import head
-from tasks.helm import render
+from tasks.helm import render_charts
 from tasks.holds import held_sentence
 from tasks.lock import locked
 from tasks.manifest_diff import show_changes
@@ -76,7 +76,7 @@ def deploy(  # noqa: PLR0913 - the fields of the run form
             return Completed(name="Held", message=str(error))
         if deployed is None:
             return Completed(message=f"Nothing that {environment} has differs from {change.commit[:12]}.")
-        prove(change, deployed, given or built)
+        prove(change, deployed, given or built, approval_hours)
         left = f" {held_sentence(environment, deployed.held)}" if deployed.held else ""
         return Completed(message=f"{change.commit[:12]} is live in {environment} after {deployed.seconds:.1f} s.{left}")
 
@@ -130,6 +130,7 @@ def deploy_trees(  # noqa: PLR0913 - what the commit has and says, and who let i
     removed: Sequence[str] = (),
     *,
     approver: str = "",
+    hours: float = 24,
 ) -> Deployed:
     """Bring applications as another commit of a desired state has them, and wait until Argo CD has them live.
 
@@ -142,6 +143,7 @@ def deploy_trees(  # noqa: PLR0913 - what the commit has and says, and who let i
         subject: What the commit's message says is done.
         removed: Applications to take out of the environment.
         approver: Who approved it; empty where nobody had to.
+        hours: How long to wait for a person who has to merge it.
 
     Returns:
         What was deployed.
@@ -152,16 +154,17 @@ def deploy_trees(  # noqa: PLR0913 - what the commit has and says, and who let i
     reach_argocd(change)
     started = time.monotonic()
     written = bring_trees(change, entries, origin, subject, removed, approver)
-    return _come_up(change, written, entries, removed, started, Consent().hours)
+    return _come_up(change, written, entries, removed, started, hours)
 
 
-def prove(change: Change, deployed: Deployed, images: Sequence[Image]) -> tuple[Probe, ...]:
+def prove(change: Change, deployed: Deployed, images: Sequence[Image], hours: float) -> tuple[Probe, ...]:
     """Ask every URL of what was deployed; where one fails, the applications go back to what they were.
 
     Args:
         change: The commit being released.
         deployed: What was deployed.
         images: Images among which those of it are.
+        hours: How long to wait for a person who has to merge what is put back.
 
     Returns:
         One probe a URL.
@@ -174,16 +177,17 @@ def prove(change: Change, deployed: Deployed, images: Sequence[Image]) -> tuple[
     try:
         return smoke_applications(change, moved)
     except SmokeError as error:
-        put_back = undo(change, [image.application for image in moved])
+        put_back = undo(change, [image.application for image in moved], hours)
         raise SmokeError(f"{error} {put_back}") from error
 
 
-def undo(change: Change, applications: Collection[str]) -> str:
+def undo(change: Change, applications: Collection[str], hours: float = 24) -> str:
     """Put applications back to what they were before this run's deploy, and wait until that is live.
 
     Args:
         change: The commit that was being released.
         applications: Names of those to put back.
+        hours: How long to wait for a person who has to merge that.
 
     Returns:
         A sentence on what was put back.
@@ -198,7 +202,7 @@ def undo(change: Change, applications: Collection[str]) -> str:
         before = before_commit(change, written, applications)
         stay = [name for name, entry in before.items() if entry]
         leave = [name for name, entry in before.items() if not entry]
-        commit = _merged(change, put_back(change, written, applications), applications, Consent().hours)
+        commit = _merged(change, put_back(change, written, applications), applications, hours)
         outcome = _wait(change, commit, stay, leave)
         if outcome.failed:
             report_failure(change, commit, outcome.failed)
@@ -210,8 +214,7 @@ def _roll_out(change: Change, images: Sequence[Image], removed: Sequence[str], c
     with laid_out(change, images) as (entries, root):
         namespace = change.target.kubernetes.namespace
         charts = {name: one.chart for name, one in change.configuration.applications.items()}
-        rendering = {one.application: render.submit(one, root, namespace, charts[one.application]) for one in entries}
-        rendered = {name: one.result() for name, one in rendering.items()}
+        rendered = render_charts(entries, root, namespace, charts)
         # Beside the deploy where nobody waits for it; compared with what the branch has before it.
         present = head(change.mirror, branch_of(change.environment))
         changes = show_changes.submit(change, entries, rendered, present, removed)
@@ -238,7 +241,7 @@ def _come_up(  # noqa: PLR0913, PLR0917 - what was written, and since when
         report_deploy(change, commit, entries, outcome.live)
     if outcome.failed:
         report_failure(change, commit, outcome.failed)
-        raise DeployError(failure(change, outcome.failed, _undone(change, outcome)))
+        raise DeployError(failure(change, outcome.failed, _undone(change, outcome, hours)))
     return Deployed(
         environment=change.environment,
         commit=commit,
@@ -262,10 +265,10 @@ def _wait(change: Change, commit: Commit, names: Sequence[str], gone: Sequence[s
         return error.outcome
 
 
-def _undone(change: Change, outcome: Outcome) -> str:
+def _undone(change: Change, outcome: Outcome, hours: float) -> str:
     """What became of the undo, as a sentence; one that fails too must not hide why the deploy did."""
     try:
-        return undo(change, [one.application for one in outcome.failed])
+        return undo(change, [one.application for one in outcome.failed], hours)
     except DeployError as error:
         return str(error)
     except SymphonyError as error:

@@ -135,6 +135,12 @@ def _move(story: Story, proposal: Proposal, approver: str) -> None:
     with story.stage("deploy"):
         subject = f"promote {', '.join(proposal.names)} from {proposal.source}, {proposal.record.name}"
         story.deployed = deploy_trees(
-            change, proposal.entries, proposal.origin, subject, proposal.removed, approver=approver
+            change,
+            proposal.entries,
+            proposal.origin,
+            subject,
+            proposal.removed,
+            approver=approver,
+            hours=story.consent.hours,
         )
     ask_urls(story)

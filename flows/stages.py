@@ -47,7 +47,7 @@ def ask_urls(story: Story) -> None:
     """
     with story.stage("smoke"):
         if story.deployed:
-            story.probes = prove(story.change, story.deployed, story.images)
+            story.probes = prove(story.change, story.deployed, story.images, story.consent.hours)
 
 
 def _keep(story: Story) -> None:

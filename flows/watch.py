@@ -108,7 +108,8 @@ def _agree(story: Story, found: Found) -> str:
 def _move(story: Story, found: Found, approver: str) -> None:
     story.images = _images(found)
     with story.stage("deploy"):
-        story.deployed = deploy_trees(story.change, found.entries, found.origin, found.subject, approver=approver)
+        what = (found.entries, found.origin, found.subject)
+        story.deployed = deploy_trees(story.change, *what, approver=approver, hours=story.consent.hours)
     ask_urls(story)
 
 

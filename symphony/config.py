@@ -157,6 +157,9 @@ class ArgoCD(Model):
     namespace: Name = "argocd"
     url: str = Field(pattern=r"^https?://\S+$", description="Address that people open; links point to it.")
     timeout: Seconds = Field(default=300, description="Seconds a deploy may take to become Healthy.")
+    hook_timeout: Seconds = Field(
+        default=300, description="Seconds that one hook may take, such as a migration; then it is ended, and told."
+    )
     api: ArgoApi | None = Field(
         default=None, description="Reaches Argo CD by its API with a token; by default through Kubernetes."
     )

@@ -168,12 +168,14 @@ class Rollout(Fact):
         revision: Revision that Argo CD reports as synced; empty where it was removed.
         health: Argo CD's word for its health.
         seconds: From the refresh to Healthy.
+        by_hand: Whether Argo CD was asked to sync it, since its auto-sync is off.
     """
 
     application: str
     revision: str = ""
     health: str = ""
     seconds: float = 0.0
+    by_hand: bool = False
 
 
 class Deployed(Fact):

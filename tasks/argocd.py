@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -14,8 +14,8 @@ from symphony.errors import BadInputError, SymphonyError
 from symphony.models import Commit
 from tasks.argocd_resources import REFRESH, Resources
 from tasks.argocd_server import server
-from tasks.desired import Standing
 from tasks.kubernetes import MissingError, Object, cluster
+from tasks.standing import Standing
 
 _SIDE_BY_SIDE = 8
 _TRIES = 5
@@ -44,12 +44,14 @@ class Judgement:
         reason: In one clause.
         revision: The synced revision.
         since: When the operation that brought it began (RFC 3339); empty where none was needed.
+        hook: The hook that it waits for; empty where it waits for none.
     """
 
     state: Literal["silent", "waiting", "stale", "manual", "unsynced", "applied", "degraded", "live", "failed"]
     reason: str
     revision: str = ""
     since: str = ""
+    hook: str = ""
 
 
 def application_name(environment: str, application: str) -> str:
@@ -222,10 +224,11 @@ def _operation(application: Object, revision: str, stands: Callable[[str], Stand
     ours = bool(brought) and stands(brought) == "carries"
     since = operation.get("startedAt", "") if ours else ""
     ended = f"the sync ended as {phase}: {message}" if phase in {"Failed", "Error"} else ""
-    if ours and (why := _failed_hook(operation) or ended):
+    if ours and (why := _hook(operation, {"Failed", "Error"}) or ended):
         return Judgement("failed", why, revision, since)
     if phase in {"Running", "Terminating"} or "operation" in application:
-        return Judgement("waiting", f"the sync is {phase or 'about to start'}: {message}".rstrip(": "), revision, since)
+        reason = f"the sync is {phase or 'about to start'}: {message}".rstrip(": ")
+        return Judgement("waiting", reason, revision, since, _hook(operation, {"Running"}) if ours else "")
     if status["sync"].get("status") != "Synced":
         if not syncs_by_itself(application):
             state: Literal["waiting", "manual"] = "waiting" if ours else "manual"
@@ -238,12 +241,15 @@ def _operation(application: Object, revision: str, stands: Callable[[str], Stand
     return Judgement(states.get(health, "applied"), f"it is synced, and its health is {health}", revision, since)
 
 
-def _failed_hook(operation: Object) -> str:
-    """The hook that failed, as a clause; Argo CD would try the sync again, and a failed migration is not repeated."""
+def _hook(operation: Object, phases: Collection[str]) -> str:
+    """The first hook in one of some phases, as a clause.
+
+    One that failed ends the deploy: Argo CD would try the sync again, and a failed migration is not repeated.
+    """
     for one in (operation.get("syncResult") or {}).get("resources") or []:
-        if one.get("hookType") and one.get("hookPhase") in {"Failed", "Error"}:
-            message = " ".join(str(one.get("message", "")).split())
-            return f"its {one['hookType']} hook {one['kind']} {one['name']} failed: {message}"
+        if one.get("hookType") and one.get("hookPhase") in phases:
+            said = f"failed: {' '.join(str(one.get('message', '')).split())}" if one["hookPhase"] != "Running" else ""
+            return f"its {one['hookType']} hook {one['kind']} {one['name']} {said}".rstrip()
     return ""
 
 

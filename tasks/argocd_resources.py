@@ -86,7 +86,8 @@ class Resources:
         asked: Object = {"revision": commit, "prune": True, "syncOptions": policy.get("syncOptions", [])}
         by = {"username": "symphony"}
         operation = {"initiatedBy": by, "sync": asked, "retry": policy.get("retry") or {"limit": 0}}
-        return self._if_unchanged(application, {"operation": operation})
+        # As Argo CD's own API does: what is left of the operation before would be merged into this one's state.
+        return self._if_unchanged(application, {"operation": operation, "status": {"operationState": None}})
 
     def terminate(self, application: Object) -> bool:
         """End the sync that runs, with the hooks that it waits for; false where it changed meanwhile.

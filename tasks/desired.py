@@ -9,7 +9,6 @@ import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
@@ -17,9 +16,9 @@ from ruamel.yaml.error import YAMLError
 
 from symphony.change import Change
 from symphony.config import WRITTEN, branch_of
-from symphony.errors import BadInputError, SymphonyError, ToolError
+from symphony.errors import BadInputError, SymphonyError
 from symphony.models import Commit, Desired, Digest, Image
-from tasks.git import fetch, git, head, is_ancestor, work_home
+from tasks.git import contents, fetch, git, head, is_ancestor, work_home
 from tasks.helm import value_files, vendor
 from tasks.images import image_repository
 from tasks.outputs import filled
@@ -129,13 +128,15 @@ def unpack(mirror: Path, revision: Commit, entries: Iterable[Desired], folder: P
         ToolError: The commit has no such chart.
     """
     (folder / "applications").mkdir(exist_ok=True)
+    packed, charts = folder / "packed.tar", []
     for entry in entries:
-        packed = folder / "packed.tar"
-        git("archive", f"--output={packed}", revision, "--", entry.chart, cwd=mirror)
+        charts.append(entry.chart)
+        (folder / file_of(entry.application)).write_text(text(entry), encoding="utf-8")
+    if charts:
+        git("archive", f"--output={packed}", revision, "--", *charts, cwd=mirror)
         with tarfile.open(packed) as archive:
             archive.extractall(folder, filter="data")
         packed.unlink()
-        (folder / file_of(entry.application)).write_text(text(entry), encoding="utf-8")
 
 
 def text(entry: Desired) -> str:
@@ -153,6 +154,7 @@ def text(entry: Desired) -> str:
     return "".join(f"{key}: {json.dumps(value)}\n" for key, value in lines.items())
 
 
+@functools.lru_cache(maxsize=4096)
 def parse(written: str) -> Desired:
     """An application's file, read back.
 
@@ -183,16 +185,20 @@ def read_desired(mirror: Path, environment: str, revision: str = "") -> dict[str
     at = revision or head(mirror, branch_of(environment))
     if not at:
         return {}
-    return {name: entry for name in _names(mirror, at) if (entry := entry_at(mirror, at, name))}
+    return entries_at(mirror, at, _names(mirror, at))
+
+
+def entries_at(mirror: Path, revision: Commit, applications: Iterable[str]) -> dict[str, Desired]:
+    """What a commit of an environment's branch says about applications, read at once; those it has not are left out."""
+    files = {name: f"{revision}:{file_of(name)}" for name in applications}
+    found = contents(mirror, files.values())
+    return {name: parse(found[file]) for name, file in files.items() if file in found}
 
 
 @functools.lru_cache(maxsize=4096)
-def entry_at(mirror: Path, revision: str, application: str) -> Desired | None:
+def entry_at(mirror: Path, revision: Commit, application: str) -> Desired | None:
     """What a commit of an environment's branch says about an application; None where it has none of that name."""
-    try:
-        return parse(git("show", f"{revision}:{file_of(application)}", cwd=mirror))
-    except ToolError:
-        return None
+    return entries_at(mirror, revision, [application]).get(application)
 
 
 def removed_applications(change: Change) -> tuple[str, ...]:
@@ -215,46 +221,11 @@ def superseding(change: Change, commits: Mapping[str, Commit]) -> dict[str, Comm
         TransientError: The remote could not be reached.
     """
     fetch(change.configuration.git.remote)
-    present = read_desired(change.mirror, change.environment)
-    return {
-        name: present[name].commit
-        for name, commit in commits.items()
-        if name in present
-        and present[name].commit != commit
-        and is_ancestor(change.mirror, commit, present[name].commit)
-    }
-
-
-Standing = Literal["other", "carries", "overtaken"]
-"""How a revision stands to a commit of the desired state; see `standing`."""
-
-
-def standing(change: Change, revision: str, commit: Commit, application: str) -> Standing:
-    """Whether a revision carries an application just as a commit of the desired state has it.
-
-    Returns:
-        ``carries`` for the commit itself, and for a later one that has this application just so; ``overtaken`` for a
-        later one that has it otherwise; ``other`` for all else, such as an earlier one.
-
-    Raises:
-        TransientError: The revision is not in the mirror yet, and the remote could not be reached.
-    """
-    if revision == commit:
-        return "carries"
-    for _ in range(2):
-        with contextlib.suppress(ToolError):
-            return _standing(change.mirror, revision, commit, application)
-        fetch(change.configuration.git.remote)
-    return "other"
-
-
-@functools.lru_cache(maxsize=4096)
-def _standing(mirror: Path, revision: str, commit: Commit, application: str) -> Standing:
-    """`standing` of a revision that the mirror has, which never changes; a `ToolError` where it has it not (yet)."""
-    git("cat-file", "-e", f"{revision}^{{commit}}", cwd=mirror)
-    if not is_ancestor(mirror, commit, revision):
-        return "other"
-    return "carries" if part(mirror, revision, application) == part(mirror, commit, application) else "overtaken"
+    present = head(change.mirror, branch_of(change.environment))
+    there = entries_at(change.mirror, present, commits) if present else {}
+    pairs = {(commits[name], entry.commit) for name, entry in there.items()}
+    newer = {(one, other) for one, other in pairs if one != other and is_ancestor(change.mirror, one, other)}
+    return {name: entry.commit for name, entry in there.items() if (commits[name], entry.commit) in newer}
 
 
 def file_of(application: str) -> str:

@@ -10,8 +10,9 @@ from prefect import task
 from symphony.change import Change
 from symphony.config import branch_of, proposal_of
 from symphony.models import Commit, Desired
-from tasks.desired import entry_at, file_of, part, text
-from tasks.git import Index, git, head, publish
+from tasks.desired import entries_at, file_of, parts, text
+from tasks.git import git, head
+from tasks.publish import Index, publish
 from tasks.retry import TRANSIENT
 
 
@@ -78,8 +79,7 @@ def bring_trees(  # noqa: PLR0913, PLR0917 - what the commit has and says
     """
 
     def edit(index: Index) -> None:
-        for entry in entries:
-            _put(index, entry, origin)
+        _bring(change.mirror, index, entries, origin)
         for name in removed:
             _take_out(index, name)
 
@@ -112,13 +112,13 @@ def put_back(change: Change, written: Commit, applications: Collection[str]) -> 
 
     def edit(index: Index) -> None:
         present = head(change.mirror, branch) or written
-        for name in sorted(applications):
-            if part(change.mirror, present, name) != part(change.mirror, written, name):
-                continue
-            entry = entry_at(change.mirror, before, name) if before else None
-            if before and entry:
-                _put(index, entry, before)
-            else:
+        known = parts(change.mirror, [(at, name) for at in (present, written) for name in applications])
+        names = [name for name in sorted(applications) if known[present, name] == known[written, name]]
+        entries = entries_at(change.mirror, before, names) if before else {}
+        if before:
+            _bring(change.mirror, index, list(entries.values()), before)
+        for name in names:
+            if name not in entries:
                 _take_out(index, name)
 
     subject = f"put back {', '.join(sorted(applications))} from before {written[:12]}"
@@ -128,7 +128,8 @@ def put_back(change: Change, written: Commit, applications: Collection[str]) -> 
 def before_commit(change: Change, written: Commit, applications: Collection[str]) -> dict[str, Desired | None]:
     """What a commit of the desired state found of each application; None for one that was not there."""
     before = parent(change.mirror, written)
-    return {name: entry_at(change.mirror, before, name) if before else None for name in sorted(applications)}
+    entries = entries_at(change.mirror, before, applications) if before else {}
+    return {name: entries.get(name) for name in sorted(applications)}
 
 
 def written_by(change: Change) -> Commit | None:
@@ -185,12 +186,14 @@ def _run_name(change: Change) -> str:
     return change.run or change.commit[:12]
 
 
-def _put(index: Index, entry: Desired, origin: Commit) -> None:
-    """An application with the chart of another commit, and with its very file where that says the same."""
-    index.put_tree(entry.chart, f"{origin}:{entry.chart}")
-    same = entry_at(index.mirror, origin, entry.application) == entry
-    written = git("show", f"{origin}:{file_of(entry.application)}", cwd=index.mirror) + "\n" if same else text(entry)
-    index.put(file_of(entry.application), written)
+def _bring(mirror: Path, index: Index, entries: Sequence[Desired], origin: Commit) -> None:
+    """Applications with the charts of another commit, and with their very files where those say the same."""
+    there = entries_at(mirror, origin, [entry.application for entry in entries])
+    same = [file_of(entry.application) for entry in entries if there.get(entry.application) == entry]
+    index.copy(origin, [*(entry.chart for entry in entries), *same])
+    for entry in entries:
+        if file_of(entry.application) not in same:
+            index.put(file_of(entry.application), text(entry))
 
 
 def _take_out(index: Index, application: str) -> None:

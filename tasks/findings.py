@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from symphony.drift import Area, Finding, Report, compare
 from symphony.errors import SymphonyError
 from tasks.artifacts import in_run
-from tasks.git import Index, git, head, publish
+from tasks.git import git, head
+from tasks.publish import Index, publish
 from tasks.retry import TRANSIENT
 
 BRANCH = "symphony/drift"

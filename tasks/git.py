@@ -10,8 +10,7 @@ import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from symphony.errors import BadInputError, SymphonyError, ToolError, TransientError
@@ -31,8 +30,6 @@ _TRANSIENT = (
     "early eof",
     "cannot lock ref",
 )
-_REJECTED = ("non-fast-forward", "fetch first", "stale info", "failed to update ref", "cannot lock ref")
-_TRIES = 25
 _IDENTITY = {
     "GIT_AUTHOR_NAME": "Symphony",
     "GIT_AUTHOR_EMAIL": "symphony@localhost",
@@ -91,13 +88,32 @@ def fetch(remote: str) -> Path:
     """
     mirror = work_home() / "mirrors" / hashlib.sha256(remote.encode()).hexdigest()[:16]
     mirror.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _locked(mirror.with_suffix(".lock")):
+    with alone(mirror):
         if not (mirror / "HEAD").exists():
             shutil.rmtree(mirror, ignore_errors=True)
             git("init", "--quiet", "--bare", str(mirror), cwd=mirror.parent)
             git("remote", "add", "origin", remote, cwd=mirror)
-        _fetch(mirror)
+        update(mirror)
     return mirror
+
+
+def contents(mirror: Path, names: Iterable[str]) -> dict[str, str]:
+    """Texts of several files at once, each named ``commit:path``; one that is not there is left out."""
+    wanted = list(dict.fromkeys(names))
+    found: dict[str, str] = {}
+    with tempfile.TemporaryDirectory(dir=work_home()) as folder:
+        read, asked = Path(folder) / "read", "".join(f"{name}\n" for name in wanted)
+        run(["git", "cat-file", "--batch"], cwd=mirror, env=_IDENTITY, stdin=asked, limit=300, binary_stdout=read)
+        data, at = read.read_bytes(), 0
+    for name in wanted:
+        begin = data.index(b"\n", at) + 1
+        if data[at:begin].endswith(b" missing\n"):
+            at = begin
+            continue
+        end = begin + int(data[at:begin].split()[-1])
+        found[name] = data[begin:end].decode(errors="replace")
+        at = end + 1
+    return found
 
 
 def resolve(mirror: Path, ref: str) -> Commit:
@@ -154,7 +170,7 @@ def worktree(mirror: Path, commit: Commit) -> Iterator[Path]:
     path.parent.mkdir(mode=0o700, exist_ok=True)
     lives = path.with_suffix(".lock")
     with _locked(lives):
-        with _locked(mirror.with_suffix(".lock")):
+        with alone(mirror):
             _sweep(path.parent)
             git("worktree", "prune", cwd=mirror)
             git("worktree", "add", "--quiet", "--detach", str(path), commit, cwd=mirror)
@@ -163,89 +179,6 @@ def worktree(mirror: Path, commit: Commit) -> Iterator[Path]:
         finally:
             shutil.rmtree(path, ignore_errors=True)
             lives.unlink(missing_ok=True)
-
-
-@dataclass(frozen=True)
-class Index:
-    """A tree being edited, apart from any checkout."""
-
-    mirror: Path
-    file: Path
-
-    def put(self, path: str, text: str) -> None:
-        """Write one file."""
-        blob = git("hash-object", "-w", "--stdin", cwd=self.mirror, stdin=text)
-        self._enter([f"100644 {blob}\t{path}"])
-
-    def put_folder(self, path: str, folder: Path) -> None:
-        """Replace a whole folder by what is on disk there, with its executable bits."""
-        self.remove(path)
-        files = [file for file in sorted(folder.rglob("*")) if file.is_file() and not file.is_symlink()]
-        names = "\n".join(str(file) for file in files)
-        blobs = git("hash-object", "-w", "--no-filters", "--stdin-paths", cwd=self.mirror, stdin=names).splitlines()
-        modes = ["100755" if os.access(file, os.X_OK) else "100644" for file in files]
-        places = [f"{path}/{file.relative_to(folder).as_posix()}" for file in files]
-        self._enter([f"{mode} {blob}\t{place}" for mode, blob, place in zip(modes, blobs, places, strict=True)])
-
-    def put_tree(self, path: str, treeish: str) -> None:
-        """Replace a folder by one that another commit has, named ``commit:path``."""
-        self.remove(path)
-        listed = git("ls-tree", "-r", "-z", treeish, cwd=self.mirror).split("\0")
-        self._enter([entry.replace("\t", f"\t{path}/", 1) for entry in listed if entry])
-
-    def remove(self, path: str) -> None:
-        """Take a file, or a folder with all below it, out of the tree; harmless where it is not there."""
-        inside = git("ls-files", "-z", "--", path, cwd=self.mirror, index=self.file)
-        self._enter([f"0 {'0' * 40}\t{name}" for name in inside.split("\0") if name])
-
-    def _enter(self, entries: list[str]) -> None:
-        """Entries as ``git ls-tree`` prints them; a mode of 0 takes one out."""
-        text = "".join(f"{entry}\0" for entry in entries)
-        git("update-index", "-z", "--index-info", cwd=self.mirror, index=self.file, stdin=text)
-
-
-def publish(mirror: Path, branch: str, edit: Callable[[Index], None], message: str, *, base: str = "") -> Commit:
-    """Put one commit on top of a branch and push it, again on top of what came between where another was faster.
-
-    Args:
-        mirror: The bare mirror.
-        branch: Branch that Symphony alone writes; made where it is missing.
-        edit: Changes the tree; called anew for each try, so it reads the branch's present state.
-        message: Commit message.
-        base: Another branch that the commit is put on top of; ``branch`` is then made to be just that commit.
-
-    Returns:
-        The commit, or the head that it would be on top of where the edit changed nothing.
-
-    Raises:
-        TransientError: The remote could not be reached, or others were faster every time.
-        SymphonyError: The remote refuses the push.
-    """
-    for _ in range(_TRIES):
-        with _locked(mirror.with_suffix(".lock")):
-            for name in {branch, base or branch}:
-                _fetch(mirror, name)
-            parent, there = head(mirror, base or branch), head(mirror, branch)
-            with tempfile.TemporaryDirectory(dir=work_home()) as folder:
-                index = Index(mirror, Path(folder) / "index")
-                git("read-tree", *([parent] if parent else ["--empty"]), cwd=mirror, index=index.file)
-                edit(index)
-                tree = git("write-tree", cwd=mirror, index=index.file)
-            if parent and tree == git("rev-parse", f"{parent}^{{tree}}", cwd=mirror):
-                return parent
-            made = git("commit-tree", tree, *(["-p", parent] if parent else []), cwd=mirror, stdin=message)
-            lease = f"--force-with-lease=refs/heads/{branch}:{there or ''}"
-            try:
-                git("push", "--quiet", lease, "origin", f"{made}:refs/heads/{branch}", cwd=mirror)
-            except ToolError as error:
-                if any(sign in error.output for sign in _REJECTED):
-                    continue
-                raise SymphonyError(f"The Git remote refuses the push to {branch}: {error.output.strip()}") from error
-            git("update-ref", f"refs/heads/{branch}", made, cwd=mirror)
-            return made
-    raise TransientError(
-        f"The branch {branch} moved on {_TRIES} times while a commit was put on it; start the run again."
-    )
 
 
 def remote_head(mirror: Path, branch: str) -> Commit | None:
@@ -257,8 +190,8 @@ def remote_head(mirror: Path, branch: str) -> Commit | None:
     """
     if not git("ls-remote", "origin", f"refs/heads/{branch}", cwd=mirror):
         return None
-    with _locked(mirror.with_suffix(".lock")):
-        _fetch(mirror, branch)
+    with alone(mirror):
+        update(mirror, branch)
     return head(mirror, branch)
 
 
@@ -272,7 +205,13 @@ def delete(mirror: Path, branch: str) -> None:
     git("push", "--quiet", "origin", f":refs/heads/{branch}", cwd=mirror)
 
 
-def _fetch(mirror: Path, branch: str = "*") -> None:
+def update(mirror: Path, branch: str = "*") -> None:
+    """Bring a mirror that is held up to date, in one branch or in all.
+
+    Raises:
+        TransientError: The remote could not be reached.
+        SymphonyError: It refuses.
+    """
     spec = f"+refs/heads/{branch}:refs/heads/{branch}"
     try:
         git("fetch", "--quiet", "--prune", "--no-tags", "origin", spec, cwd=mirror)
@@ -289,6 +228,11 @@ def _sweep(trees: Path) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(lives.with_suffix(""), ignore_errors=True)
             lives.unlink(missing_ok=True)
+
+
+def alone(mirror: Path) -> contextlib.AbstractContextManager[None]:
+    """Hold a mirror, so that no other run moves its branches meanwhile."""
+    return _locked(mirror.with_suffix(".lock"))
 
 
 @contextlib.contextmanager

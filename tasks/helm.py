@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,6 +25,8 @@ _REFUSED = re.compile(r"at '/([^/']+)|at '': additional properties? '([^']+)'")
 """How helm names a key that a schema refuses."""
 _LOCAL = "file://"
 _SECONDS = 60
+SIDE_BY_SIDE = min(8, os.cpu_count() or 1)
+"""Charts rendered at once: one keeps a processor busy."""
 
 
 def vendor(tree: Path, chart: str, target: Path) -> Path:
@@ -68,22 +73,39 @@ def value_files(tree: Path, chart: str, environment: str) -> tuple[str, ...]:
     return (name,) if (tree / chart / name).is_file() else ()
 
 
-@task(name="render", task_run_name="render {desired.application}", **ONCE)
-def render(desired: Desired, root: Path, namespace: str, chart: str) -> str:
-    """Render an application's chart with the very values that Argo CD will use.
+@task(name="render charts", **ONCE)
+def render_charts(entries: Sequence[Desired], root: Path, namespace: str, charts: Mapping[str, str]) -> dict[str, str]:
+    """Render applications' charts with the very values that Argo CD will use, side by side.
 
     Args:
-        desired: What the environment's branch is going to say about it.
-        root: Folder laid out as the branch will be: the vendored chart, and ``applications/<application>.yaml``.
-        namespace: Namespace it goes to.
-        chart: Where the chart is in the repository, for people.
+        entries: What the environment's branch is going to say about each.
+        root: Folder laid out as the branch will be: the vendored charts, and ``applications/<application>.yaml``.
+        namespace: Namespace they go to.
+        charts: Where each application's chart is in the repository, for people.
 
     Returns:
-        The manifests, as YAML.
+        The manifests of each application, as YAML.
 
     Raises:
-        BadInputError: The chart does not render; the sentence names chart, place and reason.
+        BadInputError: Charts do not render; the sentence names chart, place and reason of each.
     """
+    wrong: list[str] = []
+
+    def render(entry: Desired) -> str:
+        try:
+            return _render(entry, root, namespace, charts[entry.application])
+        except BadInputError as error:
+            wrong.append(str(error))
+            return ""
+
+    with ThreadPoolExecutor(max_workers=SIDE_BY_SIDE) as pool:
+        found = dict(zip([entry.application for entry in entries], pool.map(render, entries), strict=True))
+    if wrong:
+        raise BadInputError("\n".join(sorted(wrong)))
+    return found
+
+
+def _render(desired: Desired, root: Path, namespace: str, chart: str) -> str:
     try:
         manifests = template(desired, root, namespace)
     except ToolError as error:
@@ -98,7 +120,7 @@ def render(desired: Desired, root: Path, namespace: str, chart: str) -> str:
 
 
 def template(desired: Desired, root: Path, namespace: str) -> str:
-    """The manifests of an application, as YAML; see `render`.
+    """The manifests of an application, as YAML; see `render_charts`.
 
     Raises:
         ToolError: Helm refused.

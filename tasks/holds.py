@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from symphony.change import Change
 from symphony.errors import SymphonyError
 from symphony.record import Hold
-from tasks.git import Index, git, head, publish
+from tasks.git import git, head
+from tasks.publish import Index, publish
 from tasks.retry import TRANSIENT
 
 BRANCH = "symphony/holds"

@@ -8,6 +8,7 @@ import io
 import json
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,9 @@ from symphony.change import Change
 from symphony.errors import SymphonyError
 from symphony.models import Commit, Desired
 from tasks.artifacts import escape, fence, key_of, markdown
-from tasks.desired import entry_at, part, unpack
+from tasks.desired import entries_at, part, parts, unpack
 from tasks.git import work_home
-from tasks.helm import render, template
+from tasks.helm import SIDE_BY_SIDE, render_charts, template
 from tasks.retry import ONCE
 
 _SECRET, _CHANGED = "(secret)", "(secret, changed)"
@@ -71,8 +72,9 @@ def show_changes(
     """
     parts = [f"# What {change.commit[:12]} changes in {change.environment}"]
     changed: dict[str, str] = {}
+    olds = _olds(change, before, [entry.application for entry in entries])
     for entry in entries:
-        old, note = _old(change, before, entry.application)
+        old, note = olds.get(entry.application, ({}, "It is new here."))
         new = parsed(rendered[entry.application])
         text = changes(old, new)
         if old != new:
@@ -105,7 +107,7 @@ def show_trees(
         root = Path(folder)
         unpack(change.mirror, origin, entries, root)
         namespace = change.target.kubernetes.namespace
-        rendered = {one.application: render.fn(one, root, namespace, one.chart) for one in entries}
+        rendered = render_charts.fn(entries, root, namespace, {one.application: one.chart for one in entries})
         return show_changes.fn(change, entries, rendered, before, removed)
 
 
@@ -179,14 +181,23 @@ def _text(one: dict[str, Any] | None) -> list[str]:
     return out.getvalue().splitlines()
 
 
-def _old(change: Change, before: Commit | None, application: str) -> tuple[Manifests, str]:
-    """What the environment has now, and a note where that cannot be seen."""
-    entry = entry_at(change.mirror, before, application) if before else None
-    if before is None or entry is None:
-        return {}, "It is new here."
+def _olds(change: Change, before: Commit | None, names: Sequence[str]) -> dict[str, tuple[Manifests, str]]:
+    """What the environment has now of those applications that it has, and a note where that cannot be seen."""
+    there = entries_at(change.mirror, before, names) if before else {}
+    if before is None or not there:
+        return {}
+    known = parts(change.mirror, [(before, name) for name in there])
+    whole = [entry for name, entry in there.items() if len(known[before, name]) == len(("chart", "file"))]
+    found: dict[str, tuple[Manifests, str]] = {name: ({}, "What is there now has no chart.") for name in there}
+    with tempfile.TemporaryDirectory(dir=work_home()) as folder, ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        unpack(change.mirror, before, whole, Path(folder))
+        namespace = change.target.kubernetes.namespace
+        shown = pool.map(lambda entry: _old(entry, Path(folder), namespace), whole)
+        return found | dict(zip([entry.application for entry in whole], shown, strict=True))
+
+
+def _old(entry: Desired, root: Path, namespace: str) -> tuple[Manifests, str]:
     try:
-        with tempfile.TemporaryDirectory(dir=work_home()) as folder:
-            unpack(change.mirror, before, [entry], Path(folder))
-            return parsed(template(entry, Path(folder), change.target.kubernetes.namespace)), ""
-    except (SymphonyError, YAMLError, OSError) as error:
+        return parsed(template(entry, root, namespace)), ""
+    except (SymphonyError, YAMLError) as error:
         return {}, f"What is there now cannot be rendered any more: {error}"

@@ -15,8 +15,9 @@ from symphony.change import Change
 from symphony.config import Environment
 from symphony.errors import BadInputError, SymphonyError
 from tasks import aws
-from tasks.git import Index, git, head, publish
+from tasks.git import git, head
 from tasks.live import Live
+from tasks.publish import Index, publish
 from tasks.retry import TRANSIENT
 from tasks.state_file import StateFile
 from tasks.terragrunt import printed_outputs

@@ -20,6 +20,8 @@ _UNSTARTABLE = frozenset({"CreateContainerConfigError", "CreateContainerError", 
 _FOR_GOOD = ("not found", "denied", "unauthorized", "forbidden", "no basic auth", "invalid", "manifest unknown")
 _PASSING = frozenset({"ErrImagePull", "ImagePullBackOff", "CreateContainerConfigError", "CreateContainerError"})
 _HASH = "pod-template-hash"
+NAME = "app.kubernetes.io/name"
+"""The label that tells whose an object is (Kubernetes' recommended labels)."""
 _REVISION = "deployment.kubernetes.io/revision"
 
 
@@ -73,6 +75,7 @@ class Diagnosis(Fact):
         conditions: Conditions of its Deployment that are not as they should be.
         events: Warnings about its objects, newest last.
         resources: Resources that Argo CD finds not healthy, where its API is asked.
+        seconds: From the refresh to this verdict; 0 where it is not known.
     """
 
     application: str
@@ -82,6 +85,7 @@ class Diagnosis(Fact):
     conditions: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
     resources: tuple[str, ...] = ()
+    seconds: float = 0.0
 
     @property
     def sentence(self) -> str:
@@ -94,7 +98,8 @@ class Diagnosis(Fact):
     @property
     def page(self) -> str:
         """The whole of it as Markdown."""
-        lines = [f"## {self.application}", "", escape(self.reason), ""]
+        after = f"Given up after {self.seconds:.1f} s: " if self.seconds else ""
+        lines = [f"## {self.application}", "", f"{after}{escape(self.reason)}", ""]
         for fault in self.faults:
             code = "never ran" if fault.exit_code is None else f"exit code {fault.exit_code}"
             where = f"**Container {escape(fault.container)}** of pod {escape(fault.pod)}"
@@ -228,8 +233,8 @@ def diagnose(cluster: Cluster, target: Environment, application: str, reason: st
 
 
 def selector(application: str) -> str:
-    """Label selector of an application's objects (Kubernetes' recommended labels)."""
-    return f"app.kubernetes.io/name={application}"
+    """Label selector of an application's objects."""
+    return f"{NAME}={application}"
 
 
 def _of_job(pod: Object) -> bool:

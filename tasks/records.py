@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,14 +14,14 @@ from symphony.errors import BadInputError, SymphonyError
 from symphony.figures import figures
 from symphony.record import ReleaseRecord
 from tasks.artifacts import key_of, table
-from tasks.git import Index, git, head, publish
+from tasks.git import contents, git, head
+from tasks.publish import Index, publish
 from tasks.retry import ONCE, TRANSIENT
 
 BRANCH = "symphony/records"
 _PAGE = 50
 _CONSIDERED = 1000
 """Records that figures are counted from."""
-_BLOB = re.compile(r"^[0-9a-f]{40,64} blob \d+\n", re.MULTILINE)
 
 
 @task(name="record release", task_run_name="record {record.kind} of {record.environment}", **TRANSIENT)
@@ -81,9 +80,8 @@ def newest(mirror: Path, environment: str = "") -> Iterator[ReleaseRecord]:
     paths = records(mirror, environment)
     for begin in range(0, len(paths), _PAGE):
         page = paths[begin : begin + _PAGE]
-        asked = "".join(f"refs/heads/{BRANCH}:{path}\n" for path in page)
-        texts = _BLOB.split(git("cat-file", "--batch", cwd=mirror, stdin=asked))[1:]
-        yield from map(_parsed, page, texts)
+        texts = contents(mirror, (f"refs/heads/{BRANCH}:{path}" for path in page))
+        yield from map(_parsed, page, texts.values())
 
 
 def read_record(mirror: Path, path: str) -> ReleaseRecord:

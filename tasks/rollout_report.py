@@ -20,6 +20,7 @@ def report_deploy(change: Change, commit: Commit, entries: Sequence[Desired], ro
             "image": digests.get(one.application, ""),
             "desired state": commit[:12],
             "revision": one.revision[:12],
+            "sync": "asked for, since its auto-sync is off" if one.by_hand else "automatic",
             "health": one.health,
             "seconds": one.seconds,
             "Argo CD": _page(change, one.application),

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import queue
-import threading
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
@@ -18,13 +14,13 @@ from symphony.change import Change
 from symphony.errors import SymphonyError, TransientError
 from symphony.models import Commit, Rollout
 from tasks.argocd import Judgement, access, application_name, end_operation, judge
-from tasks.desired import standing
-from tasks.kubernetes import DEPLOYMENTS, PODS, Cluster, Object, cluster
-from tasks.pods import Diagnosis, Fault, diagnose, fault_of, newest_pods, refusal, selector, settled
+from tasks.kubernetes import Cluster, Object, cluster
+from tasks.pods import Diagnosis, Fault, diagnose, fault_of, newest_pods, refusal, settled
 from tasks.progress import Progress, Step, step
+from tasks.standing import standing
 from tasks.sync_windows import holding
+from tasks.watches import Watches
 
-_TICK = 0.25
 _ASK_AGAIN = 1.5
 """Seconds after which Argo CD is asked to look again where it has not seen the commit yet."""
 _NUDGE = 3.0
@@ -34,6 +30,8 @@ _SILENCE = 60.0
 """Seconds in which Argo CD must say anything about an application that it was asked to look at."""
 _PATIENCE = 15.0
 """Seconds given to a fault that may pass: a registry that hiccups, a Secret that another controller makes."""
+_REFUSED = 8.0
+"""Seconds given to a quota that refuses pods: those of the old version may be about to go."""
 _HELD = 5.0
 """Seconds out of sync with no operation, after which a sync window is looked for."""
 
@@ -63,10 +61,13 @@ class _Seen:
     faulty: float | None = None
     refused: float | None = None
     unsynced: float | None = None
+    hook: str = ""
+    hooked: float = 0.0
+    by_hand: bool = False
 
 
 class Wait:
-    """One wait: a watch each of Applications, Deployments and pods, and a judgement after all that they tell."""
+    """One wait: a judgement of each application after all that the watches tell."""
 
     def __init__(
         self,
@@ -88,26 +89,20 @@ class Wait:
         self._names = {application_name(change.environment, name): name for name in (*applications, *gone)}
         self._waiting = {name: _Seen() for name in applications}
         self._leaving = set(gone)
-        self._applications: dict[str, Object] = {}
-        self._deployments: dict[str, Object] = {}
-        self._pods: dict[str, Object] = {}
-        self._complete = False
+        self._watches = Watches(change.target, self._cluster, self._argocd, self._names)
         self._nudged = self._started
-        self._events: queue.Queue[tuple[str, str, Object | SymphonyError]] = queue.Queue()
         self._live: list[Rollout] = []
         self._failed: list[Diagnosis] = []
 
     def run(self) -> Outcome:
         """Watch until every application is live, or cannot be, or the time is over."""
-        stop = threading.Event()
-        one = next(iter(self._names)) if len(self._names) == 1 else ""
-        chosen = {"labelSelector": f"app.kubernetes.io/name in ({','.join(sorted(self._names.values()))})"}
-        self._follow("applications", lambda: self._argocd.watch(self._deadline, stop, one))
-        for what, path in (("deployments", DEPLOYMENTS), ("pods", PODS)):
-            self._follow(what, partial(self._watched, path, stop, chosen))
+        self._watches.begin(self._deadline)
         try:
             while self._waiting or self._leaving:
-                self._take()
+                try:
+                    self._watches.take()
+                except SymphonyError as error:
+                    self._give_up(str(error))
                 with contextlib.suppress(TransientError):  # looked at again in a moment, as long as there is time
                     for name in list(self._waiting):
                         self._look(name)
@@ -116,53 +111,14 @@ class Wait:
                 if time.monotonic() > self._deadline:
                     self._give_up()  # nothing waits after this
         finally:
-            stop.set()
+            self._watches.end()
             self._progress.show(self._steps(), last=True)
         return Outcome(tuple(self._live), tuple(self._failed))
-
-    def _watched(self, path: str, stop: threading.Event, query: dict[str, str]) -> Iterator[tuple[str, Object]]:
-        namespace = self._target.kubernetes.namespace
-        return self._cluster.watch(path.format(namespace=namespace), self._deadline, stop, **query)
-
-    def _follow(self, what: str, watch: Callable[[], Iterator[tuple[str, Object]]]) -> None:
-        def follow() -> None:
-            try:
-                for kind, found in watch():
-                    self._events.put((what, kind, found))
-            except SymphonyError as error:
-                self._events.put((what, "REFUSED", error))
-
-        threading.Thread(target=follow, name=f"watch {what}", daemon=True).start()
-
-    def _take(self) -> None:
-        """Wait a moment for news, then take in all there is."""
-        try:
-            news = [self._events.get(timeout=_TICK)]
-            while not self._events.empty():
-                news.append(self._events.get_nowait())
-        except queue.Empty:
-            return
-        for what, kind, found in news:
-            if isinstance(found, SymphonyError):
-                self._give_up(str(found))
-                return
-            kept = {"applications": self._applications, "deployments": self._deployments, "pods": self._pods}
-            self._store(kept[what], kind, found)
-            self._complete = self._complete or what == "applications"
-
-    def _store(self, into: dict[str, Object], kind: str, found: Object) -> None:
-        if kind == "SYNCED":
-            into.clear()
-            into.update({one["metadata"]["name"]: one for one in found["items"]})
-        elif kind == "DELETED":
-            into.pop(found["metadata"]["name"], None)
-        else:
-            into[found["metadata"]["name"]] = found
 
     def _look(self, name: str) -> None:
         """Judge one application by what is known now."""
         seen = self._waiting[name]
-        application = self._applications.get(application_name(self._change.environment, name))
+        application = self._watches.applications.get(application_name(self._change.environment, name))
         if application is None or "deletionTimestamp" in application["metadata"]:
             self._silent(name, seen.judgement)
             return
@@ -172,7 +128,8 @@ class Wait:
         seen.judgement = judgement
         if judgement.state == "live":
             seconds = round(time.monotonic() - self._started, 3)
-            self._live.append(Rollout(application=name, revision=judgement.revision, health="Healthy", seconds=seconds))
+            found = Rollout(application=name, revision=judgement.revision, health="Healthy", seconds=seconds)
+            self._live.append(found.model_copy(update={"by_hand": seen.by_hand}))
             del self._waiting[name]
         elif judgement.state == "failed":
             self._fail(name, judgement.reason)
@@ -185,14 +142,25 @@ class Wait:
             self._sync(name, application)
         elif judgement.state == "unsynced":
             self._held(name, seen, application)
-        else:
+        elif not self._hangs(name, seen):
             self._health(name, seen)
+
+    def _hangs(self, name: str, seen: _Seen) -> bool:
+        """Fail where one hook takes longer than it may, however long the deploy itself may take."""
+        now, limit = time.monotonic(), self._target.argocd.hook_timeout
+        if seen.hook != seen.judgement.hook:
+            seen.hook, seen.hooked = seen.judgement.hook, now
+        if not seen.hook or now - seen.hooked < limit:
+            return False
+        self._fail(name, f"{seen.hook} has not ended after {limit:.0f} s, its time limit (argocd.hook_timeout)")
+        return True
 
     def _sync(self, name: str, application: Object) -> None:
         """Sync by hand what Argo CD does not by itself, unless a window forbids that too."""
         if why := holding(self._argocd.project(application), application, by_hand=True):
             self._fail(name, why)
         elif self._argocd.sync(application, self._commit):
+            self._waiting[name].by_hand = True
             _log().info("%s: auto-sync is off; synced to %s.", application["metadata"]["name"], self._commit[:12])
 
     def _held(self, name: str, seen: _Seen, application: Object) -> None:
@@ -219,7 +187,7 @@ class Wait:
             seen.faulty = None
         if why := self._refusal(name, seen.judgement):
             seen.refused = seen.refused or now
-            if now - seen.refused > _PATIENCE:
+            if now - seen.refused > _REFUSED:
                 self._fail(name, why)
                 return
         else:
@@ -235,11 +203,7 @@ class Wait:
         """Why the cluster makes no pod of what the commit brought, such as a quota; empty where it does."""
         if judgement.state not in {"applied", "degraded"} and not judgement.since:
             return ""
-        return next((why for one in self._of(self._deployments, name) if (why := refusal(one))), "")
-
-    def _of(self, objects: dict[str, Object], name: str) -> list[Object]:
-        label, value = selector(name).split("=")
-        return [one for one in objects.values() if one["metadata"].get("labels", {}).get(label) == value]
+        return next((why for one in self._watches.deployments(name) if (why := refusal(one))), "")
 
     def _fault(self, name: str, judgement: Judgement) -> Fault | None:
         """A fault of a pod that the commit brought; one of an old version's pods does not count."""
@@ -247,7 +211,7 @@ class Wait:
             return None
         pods = [
             pod
-            for pod in self._of(self._pods, name)
+            for pod in self._watches.pods(name)
             if (judgement.state != "waiting" or pod["metadata"]["creationTimestamp"] >= judgement.since)
             and fault_of(pod)
         ]
@@ -260,7 +224,8 @@ class Wait:
         full = application_name(self._change.environment, name)
         try:
             found = diagnose(self._cluster, self._target, name, reason, self._waiting[name].judgement.since)
-            self._failed.append(found.model_copy(update={"resources": self._argocd.unwell(full)}))
+            more = {"resources": self._argocd.unwell(full), "seconds": time.monotonic() - self._started}
+            self._failed.append(found.model_copy(update=more))
         except SymphonyError as error:
             self._failed.append(Diagnosis(application=name, reason=f"{reason}; why cannot be seen: {error}"))
         del self._waiting[name]
@@ -268,7 +233,7 @@ class Wait:
 
     def _end(self, name: str) -> None:
         """End what Argo CD still does for one that failed, such as a hook that hangs, so that the undo can sync."""
-        application = self._applications.get(application_name(self._change.environment, name))
+        application = self._watches.applications.get(application_name(self._change.environment, name))
         if application is None:
             return
         try:
@@ -283,19 +248,19 @@ class Wait:
         steps = []
         for full, name in self._names.items():
             now = ended.get(name) or (self._waiting[name].judgement.reason if name in self._waiting else "leaving")
-            steps.append(step(name, self._applications.get(full), self._of(self._deployments, name), now))
+            steps.append(step(name, self._watches.applications.get(full), tuple(self._watches.deployments(name)), now))
         return steps
 
     def _nudge(self) -> None:
         """Ask for what the ApplicationSet has not made or taken away yet."""
-        if not self._complete:
+        if not self._watches.complete:
             return
         for name in sorted(self._leaving):
-            if application_name(self._change.environment, name) not in self._applications:
+            if application_name(self._change.environment, name) not in self._watches.applications:
                 self._leaving.discard(name)
                 seconds = round(time.monotonic() - self._started, 3)
                 self._live.append(Rollout(application=name, health="removed", seconds=seconds))
-        known = {self._names.get(name) for name in self._applications}
+        known = {self._names.get(name) for name in self._watches.applications}
         missing = [name for name in self._waiting if name not in known]
         if (missing or self._leaving) and time.monotonic() - self._nudged > _NUDGE:
             self._nudged = time.monotonic()

@@ -15,14 +15,15 @@ from sandbox.toolchain.pins import TOOLS, Tool
 if TYPE_CHECKING:
     from sandbox.toolchain.building import Step
 
-__all__ = ["Tool", "build", "crds", "folders", "missing", "provider_mirror"]
+__all__ = ["Tool", "build", "crds", "external_secrets", "folders", "missing", "provider_mirror"]
 
 _BY_NAME = {tool.name: tool for tool in TOOLS}
 
 
 def folders(cache: Path) -> tuple[Path, ...]:
     """Folders with the tools' programs, for `sandbox.world.World.tools`; those of a missing tool do not exist yet."""
-    return tuple(Store(cache).place(tool) / "bin" for tool in TOOLS if tool.name != "aws-provider")
+    with_programs = (tool for tool in TOOLS if any(place.startswith("bin/") for place in tool.programs.values()))
+    return tuple(Store(cache).place(tool) / "bin" for tool in with_programs)
 
 
 def provider_mirror(cache: Path) -> Path:
@@ -33,6 +34,11 @@ def provider_mirror(cache: Path) -> Path:
 def crds(cache: Path) -> Path:
     """Folder with Argo CD's custom resource definitions, one YAML file each."""
     return Store(cache).place(_BY_NAME["argocd"]) / "share" / "crds"
+
+
+def external_secrets(cache: Path) -> Path:
+    """Folder with External Secrets Operator's custom resource definitions, one YAML file each."""
+    return Store(cache).place(_BY_NAME["external-secrets"]) / "share" / "crds"
 
 
 def missing(cache: Path) -> tuple[Tool, ...]:

@@ -120,6 +120,8 @@ class _Recipe:
 
     def compile(self, packages: list[str], step: Step, report: Report) -> None:
         """Compile and link every program into ``output``."""
+        if not packages:
+            return
         order = {name: place for place, name in enumerate(packages, 1)}
         reached = 0
         report(replace(step, phase="compiling", total=len(order)))
@@ -178,6 +180,14 @@ class _Recipe:
 
 def _packages(compiler: go.Go, tool: Tool) -> list[str]:
     """Download what the tool is made of, and name its packages, dependencies first."""
+    if not tool.packages:
+        runner.run(
+            [str(compiler.program), "mod", "download", tool.module],
+            cwd=tool.folder,
+            env=compiler.env,
+            limit=_LIMIT_SECONDS,
+        )
+        return []
     argv = [str(compiler.program), "list", "-mod=readonly", "-deps", *tool.packages]
     return runner.run(argv, cwd=tool.folder, env=compiler.env, limit=_LIMIT_SECONDS).stdout.split()
 

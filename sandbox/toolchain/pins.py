@@ -29,7 +29,7 @@ class Tool:
     Attributes:
         name: What people call it; also the folder of its wrapper module.
         module: Path of the Go module that the wrapper requires.
-        commands: Main packages below the module; "" is its root.
+        commands: Main packages below the module; "" is its root. Where there are none, only its files come along.
         variables: Link-time variables (package path and name) that hold the version.
         renamed: What a program is called, where Go would name it after its package folder.
         links: Names that one program answers to besides its own.
@@ -222,6 +222,13 @@ TOOLS: tuple[Tool, ...] = (
         ("cmd/buildkitd",),
         {"github.com/moby/buildkit/version.Version": "v{version}"},
         ask={"buildkitd": ("--version",)},
+    ),
+    # Its resource definitions alone, which the charts are checked against: nothing here runs the operator.
+    Tool(
+        "external-secrets",
+        "github.com/external-secrets/external-secrets",
+        (),
+        copied={"crds": "config/crds/bases"},
     ),
     Tool(
         "aws-provider",

@@ -12,34 +12,11 @@ GROUPS = (
     "apis/apps/v1",
     "apis/autoscaling/v2",
     "apis/batch/v1",
+    "apis/external-secrets.io/v1",
     "apis/networking.k8s.io/v1",
     "apis/policy/v1",
 )
 _REF, _HERE = "#/components/schemas/", "#/$defs/"
-
-
-def _object(required: list[str], **properties: Any) -> dict[str, Any]:
-    # Kubeconform reads draft 4, which has neither an empty `required` nor `const`.
-    needed = {"required": required} if required else {}
-    return {"type": "object", "additionalProperties": False, "properties": properties, **needed}
-
-
-_TEXT = {"type": "string"}
-_REMOTE = _object(["key"], key=_TEXT, property=_TEXT, version=_TEXT)
-EXTERNAL_SECRET = _object(
-    ["apiVersion", "kind", "metadata", "spec"],
-    apiVersion={"enum": ["external-secrets.io/v1"]},
-    kind={"enum": ["ExternalSecret"]},
-    metadata={"type": "object"},
-    spec=_object(
-        ["secretStoreRef"],
-        refreshInterval=_TEXT,
-        secretStoreRef=_object(["name"], name=_TEXT, kind={"enum": ["SecretStore", "ClusterSecretStore"]}),
-        target=_object([], name=_TEXT, creationPolicy={"enum": ["Owner", "Orphan", "Merge", "None"]}),
-        data={"type": "array", "items": _object(["secretKey", "remoteRef"], secretKey=_TEXT, remoteRef=_REMOTE)},
-    ),
-)
-"""Those fields of External Secrets Operator's own that the charts set; the sandbox's cluster has no operator."""
 
 
 def write(ask: Callable[[str], dict[str, Any]], folder: Path) -> None:
@@ -49,7 +26,6 @@ def write(ask: Callable[[str], dict[str, Any]], folder: Path) -> None:
         ask: Reads a path of the API server.
         folder: Where to.
     """
-    (folder / "externalsecret.json").write_text(json.dumps(EXTERNAL_SECRET))
     for group in GROUPS:
         for kind, schema in _of(ask(f"/openapi/v3/{group}"), group.removeprefix("apis/").removeprefix("api/")):
             (folder / f"{kind.lower()}.json").write_text(json.dumps(schema))
@@ -58,10 +34,16 @@ def write(ask: Callable[[str], dict[str, Any]], folder: Path) -> None:
 def _of(document: dict[str, Any], version: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """The kinds of one group and version."""
     definitions = json.loads(json.dumps(document["components"]["schemas"]).replace(_REF, _HERE))
-    for definition in definitions.values():
-        if "properties" in definition:
-            definition.setdefault("additionalProperties", False)
+    _close(definitions)
     for name, definition in definitions.items():
         for one in definition.get("x-kubernetes-group-version-kind", []):
             if f"{one['group']}/{one['version']}".lstrip("/") == version:
                 yield one["kind"], {"$ref": f"{_HERE}{name}", "$defs": definitions}
+
+
+def _close(node: Any) -> None:
+    """Allow no other keys where keys are named; what a custom resource definition says is nested."""
+    for one in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        _close(one)
+    if isinstance(node, dict) and isinstance(node.get("properties"), dict) and node.get("type") == "object":
+        node.setdefault("additionalProperties", False)

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from symphony.errors import BadInputError
 from symphony.tool import run
 from tasks.desired import text
-from tasks.helm import render
+from tasks.helm import render_charts
 from tests.charts import renders
 from tests.charts.renders import APPLICATIONS, ENVIRONMENTS, FEATURES, GOLDEN, ROOT, SCHEMA, desired
 
@@ -27,7 +27,7 @@ def branch(tmp_path: Path, helm: Path) -> Path:
 def rendered(branch: Path, environment: str, extra: str = "") -> str:
     entry = desired("hello", environment)
     (branch / "applications" / "hello.yaml").write_text(text(entry) + extra)
-    return render.fn(entry, branch, environment, CHART)
+    return render_charts.fn([entry], branch, environment, {entry.application: CHART})[entry.application]
 
 
 def objects(manifests: str) -> dict[str, Any]:

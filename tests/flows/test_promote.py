@@ -113,6 +113,15 @@ def test_what_was_deployed_without_a_smoke_test_stays(platform: Platform) -> Non
     assert to("staging", "one").name == "Completed"
 
 
+def test_a_proposal_waits_for_its_merge_as_long_as_the_run_was_told(platform: Platform) -> None:
+    text = (platform.delivery.copy / "symphony.yaml").read_text()
+    platform.delivery.commit("symphony.yaml", text.replace("  staging: {", "  staging: {proposals: true, "))
+    platform.release(one="a")
+    state = to("staging", "one", approval_hours=0.0002)
+    assert state.is_failed()
+    assert "into env/staging within 0.0002 hours" in str(state.message)
+
+
 def test_what_has_not_soaked_stays(platform: Platform) -> None:
     text = (platform.delivery.copy / "symphony.yaml").read_text()
     text = text.replace("  staging: {", "  staging: {promotion: {soak: 3600}, ")

@@ -58,7 +58,7 @@ class Stages:
         self.do("smoke")
         return tuple(Probe(application=i.application, url="http://x/", status=200, milliseconds=1) for i in images)
 
-    def undo(self, _change: Any, names: Any) -> str:
+    def undo(self, _change: Any, names: Any, _hours: float) -> str:
         assert self.held
         self.undone.append(tuple(names))
         return "What was there before is back."

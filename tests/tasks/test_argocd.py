@@ -8,8 +8,8 @@ from symphony.errors import BadInputError
 from tasks import argocd
 from tasks.argocd import judge, reach
 from tasks.argocd_resources import REFRESH
-from tasks.desired import Standing
 from tasks.kubernetes import MissingError
+from tasks.standing import Standing
 
 OLD, OURS, LATER, ELSE = "old", "ours", "later", "else"
 STANDS: dict[str, Standing] = {OLD: "other", OURS: "carries", LATER: "carries", ELSE: "overtaken"}
@@ -87,6 +87,7 @@ def test_a_hook_that_failed_ends_the_wait_also_where_argo_cd_would_try_the_sync_
     verdict = judge(application(sync="OutOfSync", operation=tried), stands)
     assert verdict.state == state
     assert ("its PreSync hook Job migrate failed: over its time" in verdict.reason) is (state == "failed")
+    assert verdict.hook == ("its PreSync hook Job migrate" if phase == "Running" else "")
 
 
 def test_a_sync_that_failed_for_an_earlier_revision_does_not_count() -> None:

@@ -16,12 +16,12 @@ from tasks.desired import (
     parse,
     read_desired,
     removed_applications,
-    standing,
     superseding,
     text,
 )
 from tasks.desired_commit import before_commit, put_back, write_desired, written_by
 from tasks.git import git, head
+from tasks.standing import standing
 
 if TYPE_CHECKING:
     from tests.conftest import Delivery

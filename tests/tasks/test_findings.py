@@ -7,7 +7,8 @@ import pytest
 from symphony.drift import Finding
 from symphony.errors import SymphonyError
 from tasks.findings import BRANCH, keep_findings, read_findings
-from tasks.git import head, publish
+from tasks.git import head
+from tasks.publish import publish
 
 if TYPE_CHECKING:
     from tests.conftest import Delivery

@@ -7,7 +7,8 @@ import pytest
 
 from symphony.errors import BadInputError, SymphonyError, TransientError
 from symphony.record import ReleaseRecord
-from tasks.git import Index, changed, fetch, git, head, is_ancestor, publish, resolve, worktree
+from tasks.git import changed, fetch, git, head, is_ancestor, resolve, worktree
+from tasks.publish import Index, publish
 from tasks.records import BRANCH, last_succeeded, write_record
 
 
@@ -137,7 +138,7 @@ def test_folders_are_put_whole_taken_out_whole_and_put_back(remote: Path, tmp_pa
     (chart / "Chart.yaml").unlink()
     second = publish(mirror, "env/dev", lambda index: index.put_folder("charts/x", chart), "less")
     assert git("ls-tree", "-r", "--name-only", second, cwd=remote).split() == ["charts/x/templates/run.sh"]
-    third = publish(mirror, "env/dev", lambda index: index.put_tree("charts/x", f"{first}:charts/x"), "back")
+    third = publish(mirror, "env/dev", lambda index: index.copy(first, ["charts/x"]), "back")
     assert git("rev-parse", f"{third}^{{tree}}", cwd=remote) == git("rev-parse", f"{first}^{{tree}}", cwd=remote)
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from symphony.errors import SymphonyError
 from symphony.record import Hold
-from tasks.git import publish
 from tasks.holds import BRANCH, held, lift_holds, place_holds, read_holds
+from tasks.publish import publish
 
 if TYPE_CHECKING:
     from tests.conftest import Delivery

@@ -7,7 +7,7 @@ import pytest
 
 from symphony.errors import BadInputError, SymphonyError
 from symphony.record import ReleaseRecord
-from tasks.git import publish
+from tasks.publish import publish
 from tasks.records import BRANCH, find_record, last_passed, last_succeeded, newest, write_record
 
 if TYPE_CHECKING:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -318,7 +319,8 @@ def test_without_auto_sync_it_is_synced_to_that_very_commit_with_its_own_options
     change, commit = write(delivery, "one")
     cluster.applications["one"] = unsynced("one", commit, {"syncOptions": ["ServerSideApply=true"]})
     cluster.on_merge = lambda _: cluster.applications.update(one=application("one", commit))
-    assert wait(change, commit, "one").failed == ()
+    outcome = wait(change, commit, "one")
+    assert [one.by_hand for one in outcome.live] == [True]
     asked = cluster.merged[0][1]
     assert asked["metadata"] == {"resourceVersion": "7"}
     assert asked["operation"]["sync"] == {
@@ -351,10 +353,24 @@ def test_a_sync_that_hangs_is_ended_so_that_the_undo_can_sync(delivery: Delivery
     assert cluster.merged[-1][1]["status"] == {"operationState": {"phase": "Terminating"}}
 
 
+def test_a_hook_that_takes_longer_than_it_may_is_ended_long_before_the_deploys_own_limit(
+    delivery: Delivery, cluster: FakeCluster
+) -> None:
+    text = (delivery.copy / "symphony.yaml").read_text()
+    delivery.commit("symphony.yaml", text.replace("timeout: 3}", "timeout: 60, hook_timeout: 1}"))
+    change, commit = write(delivery, "one")
+    hangs = cluster.applications["one"] = application("one", commit)
+    hook = {"kind": "Job", "name": "m", "hookType": "PreSync", "hookPhase": "Running"}
+    hangs["status"]["operationState"] |= {"phase": "Running", "syncResult": {"revision": commit, "resources": [hook]}}
+    (failed,) = wait(change, commit, "one").failed
+    assert failed.reason == "its PreSync hook Job m has not ended after 1 s, its time limit (argocd.hook_timeout)"
+    assert cluster.merged[-1][1]["status"] == {"operationState": {"phase": "Terminating"}}
+
+
 def test_pods_that_a_quota_refuses_end_the_wait_with_its_answer(
     delivery: Delivery, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting, "_PATIENCE", 0.3)
+    monkeypatch.setattr(waiting, "_REFUSED", 0.3)
     change, commit = write(delivery, "one")
     cluster.applications["one"] = application("one", commit, "Progressing")
     condition = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: small"}
@@ -365,4 +381,6 @@ def test_pods_that_a_quota_refuses_end_the_wait_with_its_answer(
             "status": {"observedGeneration": 2, "conditions": [condition]},
         }
     ]
-    assert wait(change, commit, "one").failed[0].reason == "its pods are refused: exceeded quota: small"
+    (failed,) = wait(change, commit, "one").failed
+    assert failed.reason == "its pods are refused: exceeded quota: small"
+    assert re.search(r"Given up after \d\.\d s: its pods are refused", failed.page)

@@ -13,14 +13,16 @@ from typing import Any, Self
 import httpx
 import pytest
 from kubernetes.client import ApiClient
+from kubernetes.client.exceptions import ApiException
 from ruamel.yaml import YAML
 
-from sandbox import manifest
+from sandbox import manifest, toolchain
 from sandbox.world import HOST, World
 from symphony.tool import run
+from tasks.manifest_diff import parsed
 from tests.charts import renders
 from tests.charts.schemas import write
-from tests.world.seat import NUMBERS, Seat
+from tests.world.seat import NUMBERS, Seat, until
 
 EVERYTHING = """\
 rollout: blue-green
@@ -39,6 +41,8 @@ migration:
 env: {{{env}}}
 """
 APPLICATION = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications/dev-hello"
+DEFINITION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/externalsecrets.external-secrets.io"
+PUBLISHED = "/openapi/v3/apis/external-secrets.io/v1"
 REFRESH = "argocd.argoproj.io/refresh"
 MIGRATES = "import os; assert os.environ['TOKEN'] and open('/config/greeting.txt').read()"
 FAILS = "raise SystemExit('no such table')"
@@ -134,6 +138,24 @@ def hooks(connection: ApiClient) -> list[tuple[str, str]]:
     return [(one["kind"], one.get("hookPhase", "")) for one in result["resources"] if one.get("hookType") == "PreSync"]
 
 
+@pytest.fixture
+def external_secrets(world: World, connection: ApiClient) -> Iterator[None]:
+    """The definition of External Secrets Operator's resource, without the operator."""
+    file = toolchain.external_secrets(world.cache) / "external-secrets.io_externalsecrets.yaml"
+    manifest.apply_text(connection, DEFINITION, file.read_text())
+    until(lambda: "ExternalSecret" in json.dumps(manifest.read(connection, PUBLISHED)), "its schema")
+    yield
+    manifest.request(connection, "DELETE", DEFINITION)
+
+
+def tried(connection: ApiClient, one: dict[str, Any]) -> None:
+    """Have the API server check an object as it would be applied, and not keep it."""
+    query = {"fieldManager": "try", "dryRun": "All", "fieldValidation": "Strict"}
+    kind = "application/apply-patch+yaml"
+    manifest.request(connection, "PATCH", manifest.path(one), query=query, content_type=kind, body=json.dumps(one))
+
+
+@pytest.mark.usefixtures("external_secrets")
 def test_what_the_charts_render_fits_the_clusters_own_schemas(
     world: World, connection: ApiClient, tmp_path: Path
 ) -> None:
@@ -155,6 +177,10 @@ def test_what_the_charts_render_fits_the_clusters_own_schemas(
     wrong.write_text(every["hello.dev"].replace("  replicas: 1\n", "  replicas: one\n  replica: 1\n"))
     said = run([*kubeconform, str(wrong)], ok=(1,)).stdout
     assert "replica" in said
+    (secret,) = [one for name, one in parsed(every["hello.dev.external-secret"]).items() if "ExternalSecret" in name]
+    tried(connection, secret)
+    with pytest.raises(ApiException, match="storeRef"):
+        tried(connection, {**secret, "spec": {**secret["spec"], "storeRef": {"name": "vault"}}})
 
 
 def test_everything_on_is_what_the_cluster_has(seat: Seat, connection: ApiClient) -> None:

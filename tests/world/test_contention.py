@@ -17,6 +17,8 @@ from sandbox.world import World
 from tests.world.seat import NUMBERS, Seat, until
 
 DEPLOYMENT = "/apis/apps/v1/namespaces/dev/deployments/hello"
+SET = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applicationsets/symphony"
+APPLICATION = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications/dev-hello"
 PROJECT = "/apis/argoproj.io/v1alpha1/namespaces/argocd/appprojects/symphony"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -148,3 +150,30 @@ def test_a_window_that_forbids_syncs_holds_a_deploy_and_says_which(rush: Rush) -
     assert "a sync window of its project holds it: deny '* * * * *' for 1h" in ended.message
     assert rush.desired() == tree
     assert rush.environment("hello") == note
+
+
+def test_where_auto_sync_is_off_a_deploy_syncs_to_its_very_commit_and_says_so(rush: Rush) -> None:
+    note = str(next(NUMBERS))
+    commit = rush.next_commit(noted("hello", note))
+    with manifest.api(rush.world) as api:
+
+        def automated(*, enabled: bool | None) -> None:
+            policy = {"syncPolicy": {"automated": {"enabled": enabled}}}
+            manifest.merge(api, SET, {"spec": {"template": {"spec": policy}}})
+            until(lambda: present()["spec"]["syncPolicy"]["automated"].get("enabled") is enabled, "the other policy")
+
+        def present() -> dict[str, Any]:
+            return manifest.read(api, APPLICATION) or {}
+
+        automated(enabled=False)
+        try:
+            ended = rush.ended(rush.begin("hello", commit))
+            operation = present()["status"]["operationState"]["operation"]
+        finally:
+            automated(enabled=None)
+    assert ended.succeeded, ended.message
+    rush.git("fetch", "--quiet", "origin")
+    assert operation["sync"]["revision"] == rush.git("rev-parse", "origin/env/dev")
+    assert operation["initiatedBy"] == {"username": "symphony"}
+    assert rush.environment("hello") == [note]
+    assert "asked for, since its auto-sync is off" in (rush.api.artifact(ended.id, "deploy-dev") or "")

@@ -170,7 +170,7 @@ FAILING = {
     "try-crash": (DEPLOYMENT, CRASHES, "container main ended with exit code 1"),
     "try-missing": (DEPLOYMENT, SMALL, "the image of container main cannot be pulled"),
     "try-quota": (DEPLOYMENT, "", "its pods are refused: .*exceeded quota: try"),
-    "try-hook": (HOOK + CONFIG, "", "waiting for completion of hook batch/Job/try-hook-migrate"),
+    "try-hook": (HOOK + CONFIG, "", "its PreSync hook Job try-hook-migrate has not ended after 30 s, its time limit"),
 }
 QUOTA = {
     "apiVersion": "v1",
@@ -195,14 +195,14 @@ def by_api(world: World, folder: Path, timeout: int) -> Callable[[Path], None]:
 
 
 def failing(copy: Path) -> None:
-    """Applications that fail each in a way of its own, and a time limit that a hook that hangs outlasts."""
+    """Applications that fail each in a way of its own, and hooks that may take less than the deploy."""
     configuration = copy / "symphony.yaml"
     told = "".join(
         f"  {name}:\n    source: apps/hello\n    chart: charts/{name}\n    repository: '{{environment}}/hello'\n"
         for name in FAILING
     )
     text = configuration.read_text().replace("\nenvironments:", f"{told}\nenvironments:", 1)
-    configuration.write_text(text.replace("    argocd:\n", "    argocd:\n      timeout: 45\n", 1))
+    configuration.write_text(text.replace("    argocd:\n", "    argocd:\n      hook_timeout: 30\n", 1))
     for name, (template, container, _) in FAILING.items():
         (copy / f"charts/{name}/templates").mkdir(parents=True)
         (copy / f"charts/{name}/Chart.yaml").write_text(CHART.format(name=name))

@@ -1,0 +1,5 @@
+module symphony.local/toolchain/external-secrets
+
+go 1.26.0
+
+require github.com/external-secrets/external-secrets v0.19.2
