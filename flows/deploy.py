@@ -23,7 +23,8 @@ from symphony.models import Commit, Deployed, Desired, Digest, Image, Probe
 from tasks.affected import affected_applications
 from tasks.approval import ApprovalHours, Consent
 from tasks.change import open_change
-from tasks.desired import image_by_digest, laid_out, watched_images
+from tasks.cluster_drift import look_at_cluster
+from tasks.desired import image_by_digest, image_of, laid_out, read_desired, watched_images
 from tasks.desired_commit import before_commit, bring_trees, put_back, write_desired, written_by
 from tasks.git import head
 from tasks.helm import render_charts
@@ -32,6 +33,7 @@ from tasks.lock import locked
 from tasks.manifest_diff import show_changes
 from tasks.moving import may_not_move
 from tasks.proposal import wait_for_merge
+from tasks.reconcile import moved_applications
 from tasks.rollout import Outcome, RolloutError, reach_argocd, refresh_applications, wait_until_live
 from tasks.rollout_report import failure, not_put_back_sentence, put_back_sentence, report_deploy, report_failure
 
@@ -46,6 +48,7 @@ def deploy(  # noqa: PLR0913 - the fields of the run form
     force: bool = False,
     approved_by: Annotated[str, Field(max_length=200)] = "",
     approval_hours: ApprovalHours = 24,
+    restore: list[Name] | None = None,
 ) -> Any:
     """Roll images out with the charts of a commit, and put back what was there where they do not come up or answer.
 
@@ -58,8 +61,12 @@ def deploy(  # noqa: PLR0913 - the fields of the run form
         approved_by: Who approves the deploy to a protected environment beforehand; without it the run waits for a
             person's answer to what changes in the manifests.
         approval_hours: How long it waits for an answer.
+        restore: Applications whose objects in the cluster are brought back to what the environment's branch has,
+            and nothing else; a person is always asked first.
     """
     with open_change(environment, commit) as change:
+        if restore:
+            return restore_applications(change, restore, Consent(approved_by, approval_hours, always=True))
         given = tuple(image_by_digest(change, name, digest) for name, digest in (images or {}).items())
         names = () if given else applications or affected_applications(change)
         watched = watched_images(change, names)
@@ -155,6 +162,37 @@ def deploy_trees(  # noqa: PLR0913 - what the commit has and says, and who let i
     started = time.monotonic()
     written = bring_trees(change, entries, origin, subject, removed, approver)
     return _come_up(change, written, entries, removed, started, hours)
+
+
+def restore_applications(change: Change, names: Sequence[str], consent: Consent) -> Any:
+    """Bring applications back to what the environment's branch has, where the cluster has moved away from it.
+
+    Args:
+        change: Where to; nothing of its commit is deployed.
+        names: The applications.
+        consent: The approval that it needs.
+
+    Returns:
+        The state that the run ends with.
+
+    Raises:
+        BadInputError: Nobody has approved, and the run cannot ask.
+        DeployError: It was refused, or an application did not come up.
+        SmokeError: A URL did not answer as it should.
+    """
+    with locked(change.environment, names):
+        present = read_desired(change.mirror, change.environment)
+        desired = {name: present[name] for name in names if name in present}
+        moved, page = moved_applications(change, look_at_cluster(change, desired))
+        if not moved:
+            return Completed(message=f"Nothing of {', '.join(names)} in {change.environment} has moved.")
+        approver = consent.obtain(change, moved, page)
+        entries = [desired[name] for name in sorted(moved)]
+        revision = head(change.mirror, branch_of(change.environment)) or ""
+        deployed = deploy_trees(change, entries, revision, "as before", approver=approver, hours=consent.hours)
+    prove(change, deployed, [image_of(entry) for entry in entries], consent.hours)
+    what = f"{', '.join(deployed.applications)} in {change.environment}"
+    return Completed(message=f"{what} is as Git has it again; {approver} approved.")
 
 
 def prove(change: Change, deployed: Deployed, images: Sequence[Image], hours: float) -> tuple[Probe, ...]:

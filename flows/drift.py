@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,14 +16,15 @@ from symphony.change import Change
 from symphony.config import Name
 from symphony.drift import Area, Finding, Report
 from tasks.access_drift import look_at_access
+from tasks.approval import can_ask
 from tasks.artifacts import escape, fence, key_of, markdown
-from tasks.change import open_change
+from tasks.change import as_released, open_change
 from tasks.cluster_drift import look_at_cluster
 from tasks.desired import image_of, read_desired
 from tasks.findings import keep_findings, tell
-from tasks.git import worktree
 from tasks.image_drift import look_at_images
 from tasks.live import live_of
+from tasks.reconcile import Reconcile, reconcile
 from tasks.shared_provider import SharedProviders
 from tasks.unit_drift import look_at_unit
 from tasks.units import affected, find_units
@@ -75,8 +74,9 @@ def look(change: Change) -> Report:
         else:
             found += seen
     report = keep_findings(change.mirror, change.environment, found, unseen, _now())
-    markdown(key_of("drift", change.environment), page(change, report), f"Drift of {change.environment}")
     tell(change.environment, report)
+    runs = reconcile(change, report.standing) if change.target.reconcile and can_ask() else ()
+    markdown(key_of("drift", change.environment), page(change, report, runs), f"Drift of {change.environment}")
     for one in report.found:
         get_run_logger().warning("%s: %s: %s", one.where, one.what, one.told)
     return report
@@ -88,7 +88,7 @@ def look_at_units(change: Change) -> tuple[list[Finding], Unseen]:
     Args:
         change: The environment, at the commit that it would be released at.
     """
-    with _applied(change) as applied:
+    with as_released(change) as applied:
         live = live_of(applied)
         units = find_units(live)
         side_by_side = SideBySide(live, change.configuration.infrastructure.parallelism)
@@ -117,16 +117,6 @@ def look_at_units(change: Change) -> tuple[list[Finding], Unseen]:
     return found, unseen
 
 
-@contextlib.contextmanager
-def _applied(change: Change) -> Iterator[Change]:
-    """The environment at the commit that was released to it last; as it is where that is this one, or none was."""
-    if change.base in {None, change.commit}:
-        yield change
-        return
-    with worktree(change.mirror, change.base) as tree:
-        yield dataclasses.replace(change, commit=change.base, tree=tree, changed=())
-
-
 def _unknown(area: Area, where: str, error: BaseException) -> Finding:
     return Finding(area=area, kind="unknown", where=where, what="look", told=str(error))
 
@@ -139,23 +129,32 @@ def _count(findings: tuple[Finding, ...]) -> str:
     return f"{len(findings)} finding{'s' * (len(findings) != 1)}"
 
 
-def page(change: Change, report: Report) -> str:
-    """What stands, for people: short where nothing has moved."""
-    if not report.standing and not report.cleared:
-        return f"Nothing of {change.environment} has moved."
-    lines = [f"# {_count(report.standing)} in {change.environment}", ""]
+def page(change: Change, report: Report, runs: Sequence[Reconcile] = ()) -> str:
+    """What stands, for people: a line where nothing has moved; what is new comes first."""
+    cleared = [f"- {escape(one.where)}: {escape(one.what)}, stood since {_day(one.since)}" for one in report.cleared]
+    back = ["", "Cleared:", "", *cleared] if cleared else []
+    if not report.standing:
+        return "\n".join([f"Nothing of {change.environment} has moved.", *back])
     news = {one.identity for one in report.found}
-    if report.standing:
-        lines += ["| where | what | how | since |", "| --- | --- | --- | --- |"]
-        for one in report.standing:
-            since = "**new**" if one.identity in news else one.since
-            first = one.told.splitlines()[0] if one.told else ""
-            lines.append(
-                f"| {one.area}: {escape(one.where)} | {escape(one.what)} | {one.kind}: {escape(first)} | {since} |"
-            )
-    if report.cleared:
-        lines += ["", "Cleared: " + ", ".join(f"{escape(one.where)}: {escape(one.what)}" for one in report.cleared)]
+    lines = [f"# {_count(report.standing)} in {change.environment}, {len(news)} new", ""]
+    lines += [f"- {_told(run)}" for run in runs] + ([""] if runs else [])
+    lines += ["| where | what | how | since (UTC) |", "| --- | --- | --- | --- |"]
+    for one in sorted(report.standing, key=lambda one: one.identity not in news):
+        since = "**new**" if one.identity in news else _day(one.since)
+        told = one.told.splitlines() or [""]
+        how = escape(told[0]) + (f" (and {len(told) - 1} more, below)" if len(told) > 1 else "")
+        lines.append(f"| {one.area}: {escape(one.where)} | {escape(one.what)} | **{one.kind}**: {how} | {since} |")
     for one in report.standing:
         if "\n" in one.told:
             lines += ["", f"**{escape(one.where)}: {escape(one.what)}**", "", fence(one.told)]
-    return "\n".join(lines)
+    return "\n".join([*lines, *back])
+
+
+def _told(run: Reconcile) -> str:
+    where = f"[{escape(run.name)}]({run.link})" if run.link else escape(run.name)
+    waits = ": it waits for an answer" if run.state == "Suspended" else f" is {run.state}"
+    return f"{run.flow} of {escape(', '.join(run.where))} puts back what moved: {where}{waits}"
+
+
+def _day(at: str) -> str:
+    return at[:16].replace("T", " ")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Annotated, Any
 
 from prefect import flow
@@ -24,7 +24,7 @@ from symphony.models import UnitResult
 from tasks import plan_report
 from tasks.approval import ApprovalHours, can_ask
 from tasks.artifacts import in_run, key_of, markdown, table
-from tasks.change import open_change
+from tasks.change import as_released, open_change
 from tasks.live import Live, live_of
 from tasks.lock import locked_units
 from tasks.mocks import refuse_mocks
@@ -34,7 +34,7 @@ from tasks.state_file import state_file
 from tasks.state_move import StateMove, find_moves, move_state
 from tasks.terragrunt import bootstrap_state
 from tasks.unit_removal import UnitRemoval, open_unit_removal
-from tasks.units import Unit, affected, find_units, layers
+from tasks.units import Unit, affected, find_units, layers, with_dependents
 
 
 class ProvisionError(SymphonyError):
@@ -61,6 +61,7 @@ def provision(  # noqa: PLR0913, PLR0917 - the fields of the run form
     approval_hours: ApprovalHours = 24,
     destroy_removed: bool = False,  # noqa: FBT001, FBT002 - a checkbox of the run form
     move_states: bool = False,  # noqa: FBT001, FBT002 - a checkbox of the run form
+    restore: list[str] | None = None,
 ) -> tuple[UnitResult, ...]:
     """Plan and apply the infrastructure that changed since the environment's last release.
 
@@ -75,8 +76,15 @@ def provision(  # noqa: PLR0913, PLR0917 - the fields of the run form
         approval_hours: How long the run waits for an answer.
         destroy_removed: Destroy what units made that are no longer in the tree.
         move_states: Take the states of units that moved in the tree to where they are looked for now.
+        restore: Units to bring back to the environment's last release, whatever `commit` has, with those that depend
+            on them; a person is always asked first.
     """
     with open_change(environment, commit, since=since) as change:
+        if restore:
+            with as_released(change) as released:
+                return provision_change(
+                    released, restore=restore, approved_by=approved_by, approval_hours=approval_hours
+                )
         return provision_change(
             change,
             everything=everything,
@@ -98,6 +106,7 @@ def provision_change(  # noqa: PLR0913 - the choices of one run
     destroy: bool = False,
     move_states: bool = False,
     later: bool = False,
+    restore: Collection[str] = (),
 ) -> tuple[UnitResult, ...]:
     """Bring the units that a change touches to what its commit says.
 
@@ -113,6 +122,8 @@ def provision_change(  # noqa: PLR0913 - the choices of one run
         destroy: Destroy the units that are no longer in the tree, after all else is applied.
         move_states: Let the states of moved units follow them; without it such a unit is not planned.
         later: Whether a later stage of the run may be suspended too; resumed, the run takes the results it had here.
+        restore: Take these units alone, and those that depend on them, and ask a person also where the environment is
+            not protected.
 
     Returns:
         What became of each affected unit, in the order of the layers.
@@ -124,15 +135,16 @@ def provision_change(  # noqa: PLR0913 - the choices of one run
     """
     live = live_of(change)
     units = find_units(live)
-    whole = everything or change.changed is None
-    chosen = units if whole else affected(live, units, change.changed or ())
+    whole = not restore and (everything or change.changed is None)
+    chosen = _chosen(change, live, units, restore, whole=whole)
     with open_unit_removal(change, live, units) as missing:
         gone, waiting = find_moves(change.target, live, units, missing)
         if destroy:
             check_destroyable(gone)
         left = [] if destroy else tell_removed(gone)
         unaffected = len(units) - len(chosen)
-        steps = cluster_steps(change, {unit.path for unit in units}, touched=bool(chosen) or whole)
+        touched = bool(chosen) or whole
+        steps = () if restore else cluster_steps(change, {unit.path for unit in units}, touched=touched)
         if not chosen and not steps and not (destroy and gone.units):
             _report(change, left, unaffected, gone.names)
             return tuple(left)
@@ -142,7 +154,8 @@ def provision_change(  # noqa: PLR0913 - the choices of one run
         if move_states and not plan_only:
             _follow(change, waiting)
             waiting = ()
-        must_ask = change.target.protected and not approved_by.strip() and not plan_only
+        guarded = change.target.protected or bool(restore)
+        must_ask = guarded and not approved_by.strip() and not plan_only
         beside = functools.cache(lambda: Shelf(change, _bucket(live, units, gone))) if units or gone.units else None
         shelf = beside() if must_ask and can_ask() and beside else None
         progress = _progress(change, shelf, bucket)
@@ -178,6 +191,15 @@ def provision_change(  # noqa: PLR0913 - the choices of one run
         else:
             _raise_for(change, [result for result in results if result.state == "failed"])
         return results
+
+
+def _chosen(
+    change: Change, live: Live, units: Sequence[Unit], restore: Collection[str], *, whole: bool
+) -> tuple[Unit, ...]:
+    """The units to take."""
+    if restore:
+        return with_dependents(units, restore)
+    return tuple(units) if whole else affected(live, units, change.changed or ())
 
 
 def _progress(change: Change, shelf: Shelf | None, bucket: PrefectFuture[Any] | None) -> Progress:

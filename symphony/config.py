@@ -221,6 +221,11 @@ class Environment(Model):
     argocd: ArgoCD
     ingress: Ingress = Ingress()
     promotion: Promotion = Promotion()
+    reconcile: tuple[Literal["infrastructure", "cluster"], ...] = Field(
+        default=(),
+        description="Drift that is put back: by a provision of the units, by a sync of the applications; "
+        "each waits for a person's approval first, also where the environment is not protected.",
+    )
     supply_chain: SupplyChain = Field(
         default=SupplyChain(), description="SBOM, signature and scan of images; nothing is asked by default."
     )

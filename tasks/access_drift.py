@@ -48,4 +48,5 @@ def _finding(target: Target, told: str) -> Finding:
 def _told(change: Change, answer: Answer) -> str:
     if answer.certificate is None:
         return answer.failure if "certificate" in answer.failure else ""
-    return str(answer.certificate) if answer.certificate.days < change.target.ingress.certificate_days else ""
+    ending = answer.certificate.days < change.target.ingress.certificate_days
+    return f"the certificate {answer.certificate}" if ending else ""

@@ -71,11 +71,13 @@ class Consent:
         beforehand: Who approved before the run began; blank where nobody did.
         hours: How long to wait for an answer.
         answers: What was answered, as far as anybody was asked.
+        always: Whether it is needed in an environment that is not protected too.
     """
 
     beforehand: str = ""
     hours: float = 24
     answers: list[Approval] = field(default_factory=list)
+    always: bool = False
 
     def obtain(self, change: Change, changed: Mapping[str, str], page: str) -> str:
         """Have what a deploy changes approved; the run is suspended where a person has to be asked, as in `ask`.
@@ -92,13 +94,14 @@ class Consent:
             BadInputError: Nobody has approved, and the run cannot ask since it is of no deployment.
             DeployError: It was refused.
         """
-        if not change.target.protected or not changed:
+        if not (change.target.protected or self.always) or not changed:
             return ""
         if by := self.beforehand.strip():
             return by
         if not can_ask():
+            why = "protected" if change.target.protected else "to be put back"
             raise BadInputError(
-                f"The environment {change.environment!r} is protected and nobody has approved what changes in "
+                f"The environment {change.environment!r} is {why} and nobody has approved what changes in "
                 f"{', '.join(sorted(changed))}; start the run again with approved_by set to who approves."
             )
         told = [f"- {escape(name)} (`{hash_[:12]}`)" for name, hash_ in sorted(changed.items())]

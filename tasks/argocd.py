@@ -231,7 +231,9 @@ def _operation(application: Object, revision: str, stands: Callable[[str], Stand
         return Judgement("waiting", reason, revision, since, _hook(operation, {"Running"}) if ours else "")
     if status["sync"].get("status") != "Synced":
         if not syncs_by_itself(application):
-            state: Literal["waiting", "manual"] = "waiting" if ours else "manual"
+            # What moved after the sync is not brought back by itself either.
+            looked = str(status.get("reconciledAt", "")) > str(operation.get("finishedAt", ""))
+            state: Literal["waiting", "manual"] = "waiting" if ours and not looked else "manual"
             return Judgement(state, "it is not synced yet, and its auto-sync is off", revision, since)
         return Judgement("waiting" if ours else "unsynced", "it is not synced yet", revision, since)
     if str(status.get("reconciledAt", "")) < str(operation.get("finishedAt", "")):

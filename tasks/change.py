@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +59,20 @@ def open_change(environment: str, ref: str = "main", *, since: str | None = None
             run=str(context.flow_run.id) if context and context.flow_run else "",
             changed=changed(mirror, base, commit) if base else None,
         )
+
+
+@contextlib.contextmanager
+def as_released(change: Change) -> Iterator[Change]:
+    """The environment at the commit that was released to it last; as it is where that is this one, or none was.
+
+    Args:
+        change: The environment, at any commit.
+    """
+    if change.base in {None, change.commit}:
+        yield change
+        return
+    with worktree(change.mirror, change.base) as tree:
+        yield dataclasses.replace(change, commit=change.base, tree=tree, changed=())
 
 
 @task(name="find commit", task_run_name="find {ref:.12}", **TRANSIENT)

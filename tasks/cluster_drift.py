@@ -36,6 +36,7 @@ _KINDS = {
 }
 """What an application is made of and a person may leave behind; Secrets are left to whoever may read them."""
 _CLUSTERS_OWN = {"ConfigMap/kube-root-ca.crt"}
+_SHORT = len("sha256:") + 12
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -116,7 +117,8 @@ def _images(application: str, entry: Desired, pods: list[Object]) -> Iterator[Fi
             for digest in _DIGEST.findall(one.get("imageID", ""))
         }
         if running and entry.digest not in running:
-            told = f"it runs {', '.join(sorted(running))}, the desired state has {entry.digest}"
+            now = ", ".join(one[:_SHORT] for one in sorted(running))
+            told = f"it runs {now}, the desired state has {entry.digest[:_SHORT]}"
             # By what stays the same when the pod is made anew.
             template = meta.get("labels", {}).get("pod-template-hash", meta["name"])
             yield Finding(area="images", kind="drift", where=application, what=f"pods {template}", told=told)

@@ -126,12 +126,22 @@ def affected(live: Live, units: Sequence[Unit], changed: Collection[str]) -> tup
     gone = removed(live, units, changed)
     claimed = {file for unit in units for file in unit.reading}
     orphans = [path for path in changed if path not in claimed and _belongs_to_nobody(live, units, gone, path)]
-    touched: set[str] = set()
+    touched = {unit.path for unit in units if orphans or any(_touches(live, unit, units, path) for path in changed)}
+    return with_dependents(units, touched)
+
+
+def with_dependents(units: Sequence[Unit], names: Collection[str]) -> tuple[Unit, ...]:
+    """Units that are named, and the units that depend on them; an unknown name is passed over.
+
+    Args:
+        units: All units, each after those it depends on.
+        names: Paths of units.
+    """
+    taken = set(names)
     for unit in units:
-        direct = bool(orphans) or any(_touches(live, unit, units, path) for path in changed)
-        if direct or any(name in touched for name in unit.dependencies):
-            touched.add(unit.path)
-    return tuple(unit for unit in units if unit.path in touched)
+        if taken.intersection(unit.dependencies):
+            taken.add(unit.path)
+    return tuple(unit for unit in units if unit.path in taken)
 
 
 def removed(live: Live, units: Sequence[Unit], changed: Collection[str]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
@@ -122,7 +122,7 @@ class Wait:
         if application is None or "deletionTimestamp" in application["metadata"]:
             self._silent(name, seen.judgement)
             return
-        judgement = judge(application, lambda revision: standing(self._change, revision, self._commit, name))
+        judgement = self._judged(name, seen, application)
         if judgement.reason != seen.judgement.reason:
             _log().info("%s: %s.", application["metadata"]["name"], judgement.reason)
         seen.judgement = judgement
@@ -144,6 +144,11 @@ class Wait:
             self._held(name, seen, application)
         elif not self._hangs(name, seen):
             self._health(name, seen)
+
+    def _judged(self, name: str, seen: _Seen, application: Object) -> Judgement:
+        found = judge(application, lambda revision: standing(self._change, revision, self._commit, name))
+        # What does not stay in sync is not synced over and over.
+        return replace(found, state="waiting") if found.state == "manual" and seen.by_hand else found
 
     def _hangs(self, name: str, seen: _Seen) -> bool:
         """Fail where one hook takes longer than it may, however long the deploy itself may take."""

@@ -9,8 +9,9 @@ import pytest
 from prefect import flow
 
 from flows import deploy as module
-from flows.deploy import deploy_images, undo
+from flows.deploy import deploy_images, restore_applications, undo
 from symphony.change import Change
+from symphony.drift import Finding
 from symphony.errors import BadInputError, DeployError, SupersededError, TransientError
 from symphony.models import Commit, Deployed, Image, Rollout
 from tasks.approval import Consent
@@ -230,6 +231,38 @@ def test_a_protected_environment_is_written_once_what_changes_is_approved(delive
     assert again.commit == deployed.commit
     with pytest.raises(BadInputError, match="nobody has approved what changes in one"):
         run(protected(delivery.change(run="run-3")), removed=("one",))
+
+
+@pytest.mark.usefixtures("prefect")
+def test_what_moved_in_the_cluster_is_restored_without_a_commit_once_somebody_approved(
+    delivery: Delivery, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def restore(consent: Consent) -> Any:
+        @flow
+        def body() -> Any:
+            return restore_applications(delivery.change(run="run-2"), ["one", "two"], consent)
+
+        return body(return_state=True)
+
+    found: list[Finding] = []
+    proved: list[str] = []
+    monkeypatch.setattr(module, "look_at_cluster", lambda *_: tuple(found))
+    monkeypatch.setattr(module, "prove", lambda _change, deployed, *_: proved.extend(deployed.applications))
+    run(delivery.change(), delivery.image("one", "a"), delivery.image("two", "b"))
+    waits = len(cluster.waits)
+    nothing = restore(Consent(always=True))
+    assert nothing.message == "Nothing of one, two in dev has moved."
+
+    found.append(Finding(area="cluster", kind="drift", where="one", what="Deployment/one"))
+    refused = restore(Consent(always=True))
+    assert "is to be put back and nobody has approved what changes in one" in str(refused.message)
+    assert len(cluster.waits) == waits
+
+    done = restore(Consent("Ada", always=True))
+    assert done.message == "one in dev is as Git has it again; Ada approved."
+    assert cluster.waits[waits:] == [(("one",), ())]
+    assert proved == ["one"]
+    assert commits(delivery.change()) == 1
 
 
 @pytest.mark.usefixtures("prefect")

@@ -11,6 +11,7 @@ from symphony.drift import Finding
 from symphony.errors import SymphonyError
 from tasks.findings import read_findings
 from tasks.git import fetch
+from tasks.reconcile import Reconcile
 from tasks.units import Unit
 
 if TYPE_CHECKING:
@@ -87,7 +88,22 @@ def test_what_has_moved_is_news_once_stands_then_and_is_cleared(world: World) ->
     assert "**new**" not in world.pages[1]
     world.cluster = ()
     assert world.look().message == "1 finding in dev (0 new, 1 cleared)."
-    assert "Cleared: dev: Pod/debug" in world.pages[2]
+    assert "Cleared:\n\n- dev: Pod/debug, stood since " in world.pages[2]
+
+
+def test_the_page_links_the_runs_that_put_back_what_moved(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = world.delivery.copy / "symphony.yaml"
+    place = "  dev: &dev\n"
+    text = file.read_text()
+    assert place in text
+    world.delivery.commit("symphony.yaml", text.replace(place, f"{place}    reconcile: [infrastructure]\n"))
+    run = Reconcile(flow="provision", where=("network",), name="provision", state="Suspended", link="http://ui/run")
+    monkeypatch.setattr(module, "can_ask", lambda: True)
+    monkeypatch.setattr(module, "reconcile", lambda _change, standing: (run,) if standing else ())
+    world.units["network"] = (moved("network", "aws_vpc.this"),)
+    world.look()
+    told = "provision of network puts back what moved: [provision](http://ui/run): it waits for an answer"
+    assert told in world.pages[0]
 
 
 def test_a_unit_that_cannot_be_looked_at_is_unknown_and_what_stood_there_stands_still(world: World) -> None:

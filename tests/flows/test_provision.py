@@ -296,6 +296,20 @@ def test_a_protected_environment_is_planned_and_not_applied_without_approval(pro
     assert not [step for step in provisioning.account.done if step.startswith("apply")]
 
 
+def test_units_to_restore_are_taken_with_what_depends_on_them_and_never_without_approval(
+    provisioning: Provisioning,
+) -> None:
+    change = provisioning.change(changed=())
+    error = provisioning.outcome(change, restore=["left"])
+    assert isinstance(error, ProvisionError)
+    assert states(error.results) == {"left": "planned", "top": "held back"}
+    assert not [step for step in provisioning.account.done if step.startswith("apply")]
+    assert states(provisioning.run(change, restore=["left"], approved_by="Ada")) == {
+        "left": "applied",
+        "top": "applied",
+    }
+
+
 def test_a_blank_approver_approves_nothing(provisioning: Provisioning) -> None:
     assert isinstance(provisioning.outcome(provisioning.change("prod"), approved_by="  "), ProvisionError)
 

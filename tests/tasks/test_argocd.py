@@ -100,10 +100,12 @@ def test_where_nothing_had_to_be_applied_an_earlier_operation_will_do() -> None:
 
 
 @pytest.mark.parametrize("policy", [{}, {"automated": {"enabled": False}}])
-def test_without_auto_sync_it_must_be_synced_by_hand_and_once(policy: dict[str, Any]) -> None:
+def test_without_auto_sync_it_must_be_synced_by_hand_also_where_it_moved_after_its_sync(policy: dict[str, Any]) -> None:
     before = judge(application(sync="OutOfSync", policy=policy, operation={"syncResult": {"revision": OLD}}), stands)
     assert (before.state, before.reason) == ("manual", "it is not synced yet, and its auto-sync is off")
-    assert judge(application(sync="OutOfSync", policy=policy), stands).state == "waiting"
+    just_synced = application(sync="OutOfSync", policy=policy, reconciledAt="2026-01-01T00:00:02Z")
+    assert judge(just_synced, stands).state == "waiting"
+    assert judge(application(sync="OutOfSync", policy=policy), stands).state == "manual"
 
 
 def test_auto_sync_that_has_not_begun_is_told_from_a_sync_that_ended() -> None:

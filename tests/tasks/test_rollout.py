@@ -330,6 +330,16 @@ def test_without_auto_sync_it_is_synced_to_that_very_commit_with_its_own_options
     }
 
 
+def test_without_auto_sync_what_does_not_stay_in_sync_is_synced_once(delivery: Delivery, cluster: FakeCluster) -> None:
+    change, commit = write(delivery, "one")
+    apart = application("one", commit)
+    apart["status"]["sync"]["status"] = "OutOfSync"
+    apart["spec"]["syncPolicy"] = {}
+    cluster.applications["one"] = apart
+    assert wait(change, commit, "one").failed != ()
+    assert len(cluster.merged) == 1
+
+
 @pytest.mark.parametrize("policy", [{}, {"automated": {}}])
 def test_a_sync_window_is_respected_and_told(
     delivery: Delivery, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, policy: Object

@@ -41,7 +41,8 @@ resource "aws_iam_user" "secret" {
 """
 Found = dict[tuple[str, str], dict[str, Any]]
 _EDITED = ("infra/modules/access/main.tf", "charts/hello/values.dev.yaml", "symphony.yaml")
-_ADDRESS = "      address: http://127.0.0.1:8080\n"
+_OTHERS = "    <<: *sandbox\n"
+_ADDRESS = "    ingress:\n      address: http://127.0.0.1:8080\n"
 
 
 class Eye(Operator):
@@ -86,12 +87,27 @@ class Eye(Operator):
             asyncio.run(ensure())
 
     def edited(self, copy: Path) -> None:
-        """A unit with a secret, an application with a ConfigMap, and an authority that its certificates go back to."""
+        """A unit with a secret, an application with a ConfigMap, an authority of certificates, and a reconcile."""
         append(copy / _EDITED[0], MODULE % self.token)
         append(copy / _EDITED[1], "config: {GREETING: drift}")
         (copy / "try-authority.pem").write_bytes(self.authority.pem)
-        text = (copy / _EDITED[2]).read_text()
-        (copy / _EDITED[2]).write_text(text.replace(_ADDRESS, f"{_ADDRESS}      authority: try-authority.pem\n", 1))
+        more = f"    reconcile: [infrastructure, cluster]\n{_ADDRESS}      authority: try-authority.pem\n"
+        text = (copy / _EDITED[2]).read_text().replace(_ADDRESS, more, 1)
+        (copy / _EDITED[2]).write_text(text.replace(_OTHERS, f"{_OTHERS}    reconcile: []\n"))
+
+    def asking(self) -> list[Run]:
+        """Runs that wait for an answer until they put dev back."""
+        asked = {"flow_runs": {"state": {"type": {"any_": ["PAUSED"]}}}, "limit": 20}
+        found = [Run.model_validate(one) for one in self.api.call("POST", "/flow_runs/filter", asked)]
+        return [run for run in found if run.parameters["environment"] == "dev" and run.parameters.get("restore")]
+
+    def approve(self, run: Run) -> None:
+        """Approve all that a run asks: a provision asks for each layer of units."""
+        while not run.final:
+            key = self.question(run)
+            self.answer_question(run, approver="Ada", decision="approve")
+            run = self.until(run, lambda now, but=key: now.final or self.asks(now, but))  # type: ignore[misc]
+        assert run.succeeded, run.message
 
 
 @pytest.fixture(scope="module")
@@ -130,8 +146,13 @@ def test_what_hands_moved_is_found_told_once_and_cleared_when_it_is_back(
             by_hand.move_cluster(connection, eye.authority.give(by_hand.HOST, 2.04))
             # Argo CD sees a change by hand by its watch, some moments later.
             eye.settle(_misses)
+            until(
+                lambda: {run.name.partition(" ")[0] for run in eye.asking()} == {"provision", "deploy"},
+                "both questions",
+            )
             page = eye.page()
             assert "**new**" not in page
+            assert "it waits for an answer" in page
             assert 'tags.Name: is "mine-now", the commit has "dev-nodes"' in page
             told = until(lambda: [one for one in heard if "try-by-hand" in one], "the message")
 
@@ -141,10 +162,14 @@ def test_what_hands_moved_is_found_told_once_and_cleared_when_it_is_back(
             assert "no-such-branch" in said[0]
             assert said[0].startswith(f"Symphony: {failed.name} is Failed\n")
 
-            # A reconcile: what hands moved goes back by a provision and by Argo CD.
+            # Nothing went back by itself: each run has waited for an answer, and has it now.
+            assert _misses(eye.standing()) == []
+            for run in eye.asking():
+                eye.approve(run)
             by_hand.take_away(connection)
+            left = [*_stands(eye.standing())]
+            assert set(left) <= {("hello", "auto-sync"), ("greet", "pods ")}, left
             by_hand.auto_sync(connection, on=True)
-            assert eye.start("provision", commit="main", everything=True).succeeded
             eye.settle(_stands)
             until(lambda: len([one for one in heard if "try-by-hand" in one]) > len(told), "the news of what is back")
         finally:
