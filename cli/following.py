@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import time
-from typing import Annotated
 
-import typer
 from rich.console import Console
 from rich.live import Live
 from rich.markdown import Markdown
@@ -25,8 +24,6 @@ _LOOK = {
     "CANCELLED": "[yellow]■[/]",
 }
 _SHOWN = 14
-
-Detach = Annotated[bool, typer.Option("--detach", help="Start the run and return at once.")]
 
 
 def follow(console: Console, api: PrefectApi, run: Run) -> Run:
@@ -57,10 +54,24 @@ def follow(console: Console, api: PrefectApi, run: Run) -> Run:
 
 
 def story(console: Console, api: PrefectApi, run: Run, key: str) -> None:
-    """Print the page that a run left under an artifact key, what is folded in it unfolded."""
-    for part in (api.artifact(run.id, key) or "").split("\n\n"):
+    """Print what a run left under an artifact key: a page, what is folded in it unfolded, or a table."""
+    found = api.artifact(run.id, key)
+    if not found:
+        return
+    if found.startswith(("[{", "[]")):
+        _rows(console, json.loads(found))
+        return
+    for part in found.split("\n\n"):
         # A terminal has nothing to fold, and Markdown shows no HTML there.
         console.print(_unfolded(part) if part.startswith("<details>") else Markdown(part))
+
+
+def _rows(console: Console, rows: list[dict[str, object]]) -> None:
+    if rows:
+        table = Table(*map(str, rows[0]))
+        for row in rows:
+            table.add_row(*(Text(str(cell)) for cell in row.values()))
+        console.print(table)
 
 
 def _unfolded(part: str) -> Text:

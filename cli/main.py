@@ -42,6 +42,10 @@ COMMANDS: tuple[Entry, ...] = (
         "worker", "cli.worker", "Serve runs on this machine: a Prefect worker, and a launcher that saves their start."
     ),
     Entry("release", "cli.release", "Bring a commit live in an environment and follow it."),
+    Entry("deploy", "cli.release", "Roll images out with the charts of a commit."),
+    Entry("smoke", "cli.release", "Ask every host and path of an environment through its ingress."),
+    Entry("drift", "cli.release", "Look for what is not as Git says."),
+    Entry("trigger", "cli.trigger", "Start a run from CI, or find it again, and follow it to its end."),
     Entry("promote", "cli.promote", "Move what is good in one environment to the next, nothing rebuilt."),
     Entry("rollback", "cli.promote", "Go back to the last good release, and hold it there."),
     Entry("history", "cli.history", "List releases, promotions and rollbacks, or the four DORA figures."),

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import getpass
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from cli.connection import connect
-from cli.following import Detach, follow, story
+from cli.running import AsJson, Detach, start
 
 app = typer.Typer()
 Applications = Annotated[list[str] | None, typer.Argument(help="Applications; all by default.")]
@@ -26,18 +24,20 @@ def promote(  # noqa: PLR0913, PLR0917 - one argument an option
     why: Why = "",
     approved_by: Annotated[str, typer.Option(help="Who approves a promotion to a protected environment.")] = "",
     detach: Detach = False,
+    as_json: AsJson = False,
 ) -> None:
     """Move what passed its smoke tests in the environment before to the next, nothing rebuilt.
 
     What differs is shown first; a protected environment waits for approval. Exits with 0 when it is live, 1 when it
-    failed, 2 for bad input.
+    failed, 2 for bad input, 130 where following was broken off.
     """
-    asked = {"applications": applications or None, "release": release, "why": why, "approved_by": approved_by}
-    _run("promote", environment, asked, detach=detach)
+    asked = {"applications": applications or None, "release": release, "why": why, "who": getpass.getuser()}
+    asked["approved_by"] = approved_by
+    start("promote", environment, asked, detach=detach, as_json=as_json)
 
 
 @app.command("rollback")
-def rollback(
+def rollback(  # noqa: PLR0913, PLR0917 - one argument an option
     applications: Applications = None,
     environment: Annotated[str, typer.Option("--env", "-e", help="Environment of symphony.yaml.")] = "dev",
     release: Annotated[
@@ -48,20 +48,12 @@ def rollback(
     ] = "",
     why: Why = "",
     detach: Detach = False,
+    as_json: AsJson = False,
 ) -> None:
     """Go back to a release that passed its smoke tests, and hold the applications there.
 
-    Until `symphony lift`, no release moves them. Exits with 0 when it is live, 1 when it failed, 2 for bad input.
+    Until `symphony lift`, no release moves them. Exits with 0 when it is live, 1 when it failed, 2 for bad input,
+    130 where following was broken off.
     """
-    asked = {"applications": applications or None, "release": release, "why": why}
-    _run("rollback", environment, asked, detach=detach)
-
-
-def _run(flow: str, environment: str, asked: dict[str, Any], *, detach: bool) -> None:
-    console, api = Console(), connect()
-    run = api.start(flow, environment, {**asked, "who": getpass.getuser()})
-    console.print(f"[dim]{api.link(run.id)}[/]")
-    if not detach:
-        run = follow(console, api, run)
-        story(console, api, run, f"{flow}-{environment}")
-        console.print(run.message)
+    asked = {"applications": applications or None, "release": release, "why": why, "who": getpass.getuser()}
+    start("rollback", environment, asked, detach=detach, as_json=as_json)

@@ -15,9 +15,10 @@ from flows.names import run_name
 from symphony.change import Change
 from symphony.config import Name
 from symphony.drift import Area, Finding, Report
+from symphony.markdown import escape, fence
 from tasks.access_drift import look_at_access
 from tasks.approval import can_ask
-from tasks.artifacts import escape, fence, key_of, markdown
+from tasks.artifacts import key_of, markdown
 from tasks.change import as_released, open_change
 from tasks.cluster_drift import look_at_cluster
 from tasks.desired import image_of, read_desired

@@ -16,8 +16,8 @@ from pydantic import Field
 
 from symphony.change import Change
 from symphony.errors import BadInputError, DeployError
+from symphony.markdown import escape
 from symphony.models import ACTIONS, Approval, UnitPlan
-from tasks.artifacts import escape
 
 ApprovalHours = Annotated[float, Field(gt=0, le=30 * 24)]
 """How long a run waits for a person; its saved plans are kept a little longer than the longest."""

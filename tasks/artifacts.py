@@ -11,19 +11,6 @@ from prefect.settings import PREFECT_UI_URL
 
 _LIMIT = 200_000
 """Characters of Markdown; the UI renders more only slowly."""
-_MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~-])")
-
-
-def escape(text: str) -> str:
-    """Text that Markdown shows as it is, also within a table's cell; line ends become spaces."""
-    plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _MARKUP.sub(r"\\\1", plain)
-
-
-def fence(text: str, language: str = "") -> str:
-    """Text as a code block that nothing within can close; a language colours it."""
-    ticks = "`" * max(3, 1 + max((len(found) for found in re.findall(r"`+", text)), default=0))
-    return f"{ticks}{language}\n{text.rstrip()}\n{ticks}"
 
 
 def key_of(*names: str) -> str:

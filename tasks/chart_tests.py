@@ -19,8 +19,8 @@ from ruamel.yaml import YAML
 from symphony.change import Change
 from symphony.config import branch_of
 from symphony.errors import SmokeError, SymphonyError
+from symphony.markdown import escape, fence
 from symphony.models import Fact
-from tasks.artifacts import escape, fence
 from tasks.desired import entry_at, unpack
 from tasks.git import git, head, work_home
 from tasks.helm import template

@@ -19,8 +19,9 @@ from ruamel.yaml.error import YAMLError
 
 from symphony.change import Change
 from symphony.errors import SymphonyError
+from symphony.markdown import escape, fence
 from symphony.models import Commit, Desired
-from tasks.artifacts import escape, fence, key_of, markdown
+from tasks.artifacts import key_of, markdown
 from tasks.desired import entries_at, part, parts, unpack
 from tasks.git import work_home
 from tasks.helm import SIDE_BY_SIDE, render_charts, template

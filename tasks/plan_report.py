@@ -6,8 +6,8 @@ import html
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from symphony.markdown import escape
 from symphony.models import ACTIONS, Approval, UnitPlan, UnitResult
-from tasks.artifacts import escape
 
 _PAGE = 180_000
 _TEXT = 40_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from symphony.config import Environment
+from symphony.markdown import escape, fence
 from symphony.models import Fact
-from tasks.artifacts import escape, fence
 from tasks.kubernetes import DEPLOYMENTS, EVENTS, PODS, REPLICA_SETS, Cluster, Object
 
 _LOG_LINES = 20

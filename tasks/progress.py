@@ -12,8 +12,9 @@ from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
+from symphony.markdown import escape
 from symphony.models import Commit
-from tasks.artifacts import escape, in_run, key_of
+from tasks.artifacts import in_run, key_of
 from tasks.kubernetes import Object
 
 _EVERY = 1.0

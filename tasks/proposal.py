@@ -13,8 +13,9 @@ from prefect import get_run_logger, task
 from symphony.change import Change
 from symphony.config import branch_of
 from symphony.errors import DeployError, SymphonyError, TransientError
+from symphony.markdown import escape, fence
 from symphony.models import Commit
-from tasks.artifacts import escape, fence, key_of, markdown
+from tasks.artifacts import key_of, markdown
 from tasks.desired import file_of, part
 from tasks.desired_commit import note_merged, proposal_branch
 from tasks.git import delete, git, is_ancestor, remote_head

@@ -15,8 +15,9 @@ from prefect.settings import PREFECT_UI_URL
 from symphony.change import Change
 from symphony.drift import Finding
 from symphony.errors import BadInputError
+from symphony.markdown import escape
 from symphony.models import Fact
-from tasks.artifacts import escape, key_of, markdown
+from tasks.artifacts import key_of, markdown
 from tasks.retry import TRANSIENT
 
 _FLOWS = {"infrastructure": "provision", "cluster": "deploy"}

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from symphony.change import Change
+from symphony.markdown import escape, fence
 from symphony.models import Probe
 from tasks.answer import Answer
-from tasks.artifacts import escape, fence, key_of, table
+from tasks.artifacts import key_of, table
 from tasks.chart_tests import ChartTest
 
 _LINES = 10

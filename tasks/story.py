@@ -10,10 +10,11 @@ from typing import Literal
 
 from symphony.change import Change
 from symphony.errors import HeldError, SupersededError
+from symphony.markdown import escape, fence
 from symphony.models import Approval, Deployed, Image, Probe, UnitPlan, UnitResult
 from symphony.record import Kind, ReleaseRecord
 from tasks.approval import Consent
-from tasks.artifacts import escape, fence, key_of, markdown
+from tasks.artifacts import key_of, markdown
 from tasks.git import authored
 from tasks.plan_report import times
 

@@ -5,45 +5,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import cli.connection
-import cli.promote
-from cli import main
-from deployments.client import Run, TaskState
+import cli.running
+from tests.cli.server import Server, symphony
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Platform
-
-
-class Server:
-    """A Prefect server whose runs succeed at once."""
-
-    def __init__(self) -> None:
-        self.started: list[tuple[str, str, dict[str, Any]]] = []
-
-    def start(self, flow: str, deployment: str, parameters: dict[str, Any]) -> Run:
-        self.started.append((flow, deployment, parameters))
-        return self.run
-
-    @property
-    def run(self) -> Run:
-        return Run(id="r", name="n", state_type="COMPLETED", state_name="Completed", state={"message": "It is live."})
-
-    def follow(self, identity: str) -> list[tuple[Run, list[TaskState]]]:
-        assert identity == "r"
-        return [(self.run, [])]
-
-    def artifact(self, _: str, key: str) -> str:
-        return f"The page {key}"
-
-    def link(self, identity: str) -> str:
-        return f"http://prefect/{identity}"
-
-
-def symphony(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr("sys.argv", ["symphony", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main.main()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
 
 
 @pytest.mark.parametrize(
@@ -68,10 +34,10 @@ def test_what_is_asked_reaches_the_deployment_and_its_page_is_shown(  # noqa: PL
     parameters: dict[str, Any],
 ) -> None:
     server = Server()
-    monkeypatch.setattr(cli.promote, "connect", lambda: server)
+    monkeypatch.setattr(cli.running, "connect", lambda: server)
     monkeypatch.setattr("getpass.getuser", lambda: "ada")
     assert symphony(monkeypatch, *arguments) == 0
-    ((asked, where, given),) = server.started
+    ((asked, where, given, _),) = server.started
     assert (asked, where) == (flow, environment)
     assert given == {"why": "", "who": "ada", **parameters}
     shown = capsys.readouterr().out
