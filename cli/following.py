@@ -15,6 +15,7 @@ from rich.text import Text
 
 from deployments.client import PrefectApi, Run, TaskState
 from symphony.errors import SymphonyError
+from symphony.markdown import linked
 
 _LOOK = {
     "COMPLETED": "[green]✓[/]",
@@ -70,7 +71,7 @@ def _rows(console: Console, rows: list[dict[str, object]]) -> None:
     if rows:
         table = Table(*map(str, rows[0]))
         for row in rows:
-            table.add_row(*(Text(str(cell)) for cell in row.values()))
+            table.add_row(*(Text(linked(str(cell))[0]) for cell in row.values()))
         console.print(table)
 
 

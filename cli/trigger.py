@@ -16,7 +16,7 @@ from cli.connection import connect
 from cli.running import FAILED, PAGES, AsJson, Detach, Ended, Environment, told
 from deployments.client import PrefectApi, Run
 from symphony.errors import BadInputError
-from symphony.markdown import escape
+from symphony.markdown import escape, linked
 
 TIMED_OUT = 124
 """Exit code where the run has not ended in time; it goes on, and the same command finds it again."""
@@ -134,7 +134,7 @@ def summary(ended: Ended, pages: list[str], limit: int = _SUMMARY_BYTES) -> str:
     """
     link = f"[{escape(ended.name)}]({ended.link})"
     head = f"### {link}: {escape(ended.state)}\n\n{escape(ended.message)}\n"
-    parts = [_table(page) if page.startswith(("[{", "[]")) else page for page in pages if page]
+    parts = [_table(page) if page.startswith("[{") else page for page in pages if page.strip() not in {"", "[]"}]
     whole = "\n\n".join([head, *parts]) + "\n"
     if len(whole.encode()) <= limit:
         return whole
@@ -144,7 +144,10 @@ def summary(ended: Ended, pages: list[str], limit: int = _SUMMARY_BYTES) -> str:
 
 def _table(rows_as_json: str) -> str:
     rows = json.loads(rows_as_json)
-    if not rows:
-        return ""
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *([escape(str(cell)) for cell in row.values()] for row in rows)]
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *([_cell(cell) for cell in row.values()] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(cell: object) -> str:
+    text, address = linked(str(cell))
+    return f"[{escape(text)}]({address})" if address else escape(text)

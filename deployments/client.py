@@ -119,13 +119,18 @@ class PrefectApi:
             SymphonyError: The server refuses or cannot be reached.
         """
         body: dict[str, Any] = {"flows": {"name": {"any_": [flow]}}, "sort": "NAME_ASC", "limit": _PAGE}
-        known = {one["name"]: one["id"] for one in self.call("POST", "/deployments/filter", body)}
+        known = {one["name"]: one for one in self.call("POST", "/deployments/filter", body)}
         if deployment not in known:
             there = ", ".join(f"{flow}/{name}" for name in known) or "none of that flow; run `symphony deploy-flows`"
             raise BadInputError(f"Prefect at {self.url} has no deployment {flow}/{deployment}; there are: {there}.")
+        wanted = known[deployment]
+        names = (wanted.get("parameter_openapi_schema") or {}).get("properties")
+        # The server lets a name pass that the flow does not have, and the run crashes of it.
+        if names and (strange := sorted(parameters.keys() - names.keys())):
+            raise BadInputError(f"{flow} has no parameter {', '.join(strange)}; there are: {', '.join(names)}.")
         # A key of its own where none is given: a request that is sent again must not start a second run.
         body = {"parameters": parameters, "idempotency_key": key or uuid.uuid4().hex, "state": {"type": "SCHEDULED"}}
-        return Run.model_validate(self.call("POST", f"/deployments/{known[deployment]}/create_flow_run", body))
+        return Run.model_validate(self.call("POST", f"/deployments/{wanted['id']}/create_flow_run", body))
 
     def find(self, key: str) -> Run | None:
         """The run that was started with an idempotency key."""

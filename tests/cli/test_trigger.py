@@ -103,9 +103,11 @@ def ended(message: str = "It failed.") -> Ended:
 
 
 def test_what_a_run_says_stays_text_in_a_summary() -> None:
-    page = summary(ended("<script> | [x](y)"), [json.dumps([{"unit": "a|b\n<i>"}]), "[]"])
+    page = summary(
+        ended("<script> | [x](y)"), [json.dumps([{"unit": "a|b\n<i>"}, {"unit": "[a_b](http://c/d)"}]), "[]"]
+    )
     assert "&lt;script&gt; \\| \\[x\\]\\(y\\)" in page
-    assert "| unit |\n| --- |\n| a\\|b &lt;i&gt; |" in page
+    assert "| unit |\n| --- |\n| a\\|b &lt;i&gt; |\n| [a\\_b](http://c/d) |\n" in page
 
 
 @given(st.text(min_size=400), st.integers(300, 500))

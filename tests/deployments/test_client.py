@@ -45,6 +45,19 @@ def test_a_run_is_started_with_its_key_and_the_credentials() -> None:
     assert seen[1].headers["authorization"].startswith("Basic ")
 
 
+def test_a_parameter_that_the_flow_does_not_have_starts_nothing() -> None:
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.url.path)
+        schema = {"properties": {"commit": {}, "environment": {}}}
+        return httpx.Response(200, json=[{"name": "dev", "id": "d1", "parameter_openapi_schema": schema}])
+
+    with pytest.raises(BadInputError, match="release has no parameter comit; there are: commit, environment"):
+        api(answer).start("release", "dev", {"comit": "main", "environment": "dev"})
+    assert seen == ["/api/deployments/filter"]
+
+
 @pytest.mark.parametrize(
     ("status", "kind", "said"),
     [
