@@ -15,7 +15,7 @@ demo: setup
 test: test-unit test-world
 
 test-unit: setup
-	$(PYTHON) -m pytest tests --ignore=tests/world -n logical --dist loadfile $(PYTEST) $(UNIT)
+	nice -n 19 $(PYTHON) -m pytest tests --ignore=tests/world -n logical --dist loadfile $(PYTEST) $(UNIT)
 
 test-world: setup
 	$(ROOT) $(PYTHON) -m pytest tests/world $(PYTEST)
