@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from tasks.standing import Standing
 
 _SIDE_BY_SIDE = 8
 _TRIES = 5
+_SEEN_SECONDS = 0.3
+"""After which a controller that was about to write has written."""
 _WRONG = frozenset({"ComparisonError", "InvalidSpecError", "UnknownError"})
 _PASSING = (
     "code = unavailable",
@@ -153,11 +156,14 @@ def refresh(target: Environment, environment: str, applications: Sequence[str]) 
         list(pool.map(lambda name: way.refresh(application_name(environment, name)), applications))
 
 
-def end_operation(target: Environment, name: str) -> bool:
+def end_operation(way: Access, name: str) -> bool:
     """End the sync that runs for an Application, with the hooks that it waits for.
 
+    Asked until it is seen: the controller looks for the word before it writes how far a sync is, and what is written in
+    between is lost.
+
     Args:
-        target: The environment.
+        way: Argo CD of the environment.
         name: Name of the Application.
 
     Returns:
@@ -165,16 +171,17 @@ def end_operation(target: Environment, name: str) -> bool:
 
     Raises:
         TransientError: Argo CD could not be reached.
-        SymphonyError: It changes faster than it can be ended.
+        SymphonyError: It goes on all the same.
     """
-    way = access(target)
+    asked = False
     for _ in range(_TRIES):
         now = way.get(name) or {}
         if (now.get("status", {}).get("operationState") or {}).get("phase") != "Running":
-            return False
+            return asked
         if way.terminate(now):
-            return True
-    raise SymphonyError(f"The sync of {name} changed each time it was to be ended.")
+            asked = True
+            time.sleep(_SEEN_SECONDS)
+    raise SymphonyError(f"The sync of {name} goes on, though it was asked {_TRIES} times to end.")
 
 
 def syncs_by_itself(application: Object) -> bool:

@@ -242,7 +242,7 @@ class Wait:
         if application is None:
             return
         try:
-            if end_operation(self._target, application["metadata"]["name"]):
+            if end_operation(access(self._target), application["metadata"]["name"]):
                 _log().warning("%s: its sync was ended.", application["metadata"]["name"])
         except SymphonyError as error:
             _log().warning("%s: its sync could not be ended: %s", application["metadata"]["name"], error)

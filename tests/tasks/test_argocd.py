@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from symphony.errors import BadInputError
+from symphony.errors import BadInputError, SymphonyError
 from tasks import argocd
 from tasks.argocd import judge, reach
 from tasks.argocd_resources import REFRESH
-from tasks.kubernetes import MissingError
+from tasks.kubernetes import MissingError, Object
 from tasks.standing import Standing
 
 OLD, OURS, LATER, ELSE = "old", "ours", "later", "else"
@@ -183,3 +183,41 @@ def test_a_cluster_without_argo_cd_is_told(monkeypatch: pytest.MonkeyPatch, deli
     monkeypatch.setattr(argocd, "cluster", lambda _: Cluster(away=True))
     with pytest.raises(BadInputError, match="The cluster test has no Argo CD in the namespace argocd"):
         reach(delivery.change().configuration, "dev")
+
+
+class Operations:
+    """A way to Argo CD whose controller writes over what it is asked, some times."""
+
+    def __init__(self, *, deaf: int, conflicts: int = 0) -> None:
+        self.deaf, self.conflicts, self.phase, self.asked = deaf, conflicts, "Running", 0
+
+    def get(self, _: str) -> Object:
+        return {"status": {"operationState": {"phase": self.phase}}}
+
+    def terminate(self, _: Object) -> bool:
+        self.asked += 1
+        if self.conflicts:
+            self.conflicts -= 1
+            return False
+        if self.deaf:
+            self.deaf -= 1
+        else:
+            self.phase = "Terminating"
+        return True
+
+
+@pytest.mark.parametrize(("deaf", "conflicts", "asked"), [(0, 0, 1), (2, 0, 3), (0, 2, 3)])
+def test_a_sync_is_asked_to_end_until_that_is_seen(
+    monkeypatch: pytest.MonkeyPatch, deaf: int, conflicts: int, asked: int
+) -> None:
+    monkeypatch.setattr(argocd, "_SEEN_SECONDS", 0)
+    way = Operations(deaf=deaf, conflicts=conflicts)
+    assert argocd.end_operation(cast("argocd.Access", way), "dev-hello")
+    assert way.asked == asked
+    assert not argocd.end_operation(cast("argocd.Access", way), "dev-hello")
+
+
+def test_a_sync_that_does_not_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(argocd, "_SEEN_SECONDS", 0)
+    with pytest.raises(SymphonyError, match="dev-hello goes on"):
+        argocd.end_operation(cast("argocd.Access", Operations(deaf=9)), "dev-hello")

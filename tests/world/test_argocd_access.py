@@ -17,7 +17,7 @@ from sandbox.world import World
 from symphony.application_set import objects
 from symphony.config import load
 from symphony.tool import run
-from tasks.argocd import Access, access
+from tasks.argocd import Access, access, end_operation
 from tests.world.seat import NUMBERS
 
 LIMIT_SECONDS = 60
@@ -141,7 +141,7 @@ def test_it_is_refreshed_watched_synced_and_ended(way: Access, name: str, write:
     until(lambda: status().get("sync", {}).get("revision") == second, "the comparison with the hook's commit")
     assert way.sync(way.get(name) or {}, second)
     until(lambda: "argocd-by-hand" in status().get("operationState", {}).get("message", ""), "the hook that hangs")
-    until(lambda: way.terminate(way.get(name) or {}), "the end being asked for")
+    assert end_operation(way, name)
     until(lambda: status().get("operationState", {}).get("phase") == "Failed", "the end of the sync")
     stop.set()
 
