@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import re
 import time
 
@@ -13,7 +12,7 @@ from rich.markdown import Markdown
 from rich.table import Table
 from rich.text import Text
 
-from deployments.client import PrefectApi, Run, TaskState
+from deployments.client import PrefectApi, Run, TaskState, rows
 from symphony.errors import SymphonyError
 from symphony.markdown import linked
 
@@ -59,18 +58,18 @@ def story(console: Console, api: PrefectApi, run: Run, key: str) -> None:
     found = api.artifact(run.id, key)
     if not found:
         return
-    if found.startswith(("[{", "[]")):
-        _rows(console, json.loads(found))
+    if (table := rows(found)) is not None:
+        _table(console, table)
         return
     for part in found.split("\n\n"):
         # A terminal has nothing to fold, and Markdown shows no HTML there.
         console.print(_unfolded(part) if part.startswith("<details>") else Markdown(part))
 
 
-def _rows(console: Console, rows: list[dict[str, object]]) -> None:
-    if rows:
-        table = Table(*map(str, rows[0]))
-        for row in rows:
+def _table(console: Console, found: list[dict[str, object]]) -> None:
+    if found:
+        table = Table(*map(str, found[0]))
+        for row in found:
             table.add_row(*(Text(linked(str(cell))[0]) for cell in row.values()))
         console.print(table)
 

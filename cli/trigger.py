@@ -14,7 +14,7 @@ from rich.console import Console
 
 from cli.connection import connect
 from cli.running import FAILED, PAGES, AsJson, Detach, Ended, Environment, told
-from deployments.client import PrefectApi, Run
+from deployments.client import PrefectApi, Run, rows
 from symphony.errors import BadInputError
 from symphony.markdown import escape, linked
 
@@ -134,7 +134,7 @@ def summary(ended: Ended, pages: list[str], limit: int = _SUMMARY_BYTES) -> str:
     """
     link = f"[{escape(ended.name)}]({ended.link})"
     head = f"### {link}: {escape(ended.state)}\n\n{escape(ended.message)}\n"
-    parts = [_table(page) if page.startswith("[{") else page for page in pages if page.strip() not in {"", "[]"}]
+    parts = [_table(found) if (found := rows(page)) else page for page in pages if page.strip() not in {"", "[]"}]
     whole = "\n\n".join([head, *parts]) + "\n"
     if len(whole.encode()) <= limit:
         return whole
@@ -142,9 +142,8 @@ def summary(ended: Ended, pages: list[str], limit: int = _SUMMARY_BYTES) -> str:
     return whole.encode()[: limit - len(cut.encode())].decode(errors="ignore").rpartition("\n")[0] + cut
 
 
-def _table(rows_as_json: str) -> str:
-    rows = json.loads(rows_as_json)
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *([_cell(cell) for cell in row.values()] for row in rows)]
+def _table(found: list[dict[str, Any]]) -> str:
+    lines = [list(found[0]), ["---"] * len(found[0]), *([_cell(cell) for cell in row.values()] for row in found)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import time
 import uuid
@@ -33,6 +34,11 @@ def _last(state: RetryCallState) -> httpx.Response:
     """What the last try gave: its answer, or its exception raised."""
     answer: httpx.Response = state.outcome.result()  # type: ignore[union-attr]  # there was a try
     return answer
+
+
+def rows(data: str) -> list[dict[str, Any]] | None:
+    """The rows of a table among artifacts; None where the artifact is a page of Markdown."""
+    return list(json.loads(data)) if data.startswith(("[{", "[]")) else None
 
 
 class TaskState(BaseModel):

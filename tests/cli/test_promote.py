@@ -1,48 +1,14 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 import cli.connection
-import cli.running
-from tests.cli.server import Server, symphony
+from tests.cli.server import symphony
 
 if TYPE_CHECKING:
     from tests.flows.conftest import Platform
-
-
-@pytest.mark.parametrize(
-    ("arguments", "flow", "environment", "parameters"),
-    [
-        (("promote",), "promote", "staging", {"applications": None, "release": "", "approved_by": ""}),
-        (
-            ("promote", "one", "two", "--env", "prod", "--release", "abc", "--approved-by", "Ada", "--why", "Now."),
-            "promote",
-            "prod",
-            {"applications": ["one", "two"], "release": "abc", "approved_by": "Ada", "why": "Now."},
-        ),
-        (("rollback", "one", "--to", "abc"), "rollback", "dev", {"applications": ["one"], "release": "abc"}),
-    ],
-)
-def test_what_is_asked_reaches_the_deployment_and_its_page_is_shown(  # noqa: PLR0913, PLR0917 - the example
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    arguments: tuple[str, ...],
-    flow: str,
-    environment: str,
-    parameters: dict[str, Any],
-) -> None:
-    server = Server()
-    monkeypatch.setattr(cli.running, "connect", lambda: server)
-    monkeypatch.setattr("getpass.getuser", lambda: "ada")
-    assert symphony(monkeypatch, *arguments) == 0
-    ((asked, where, given, _),) = server.started
-    assert (asked, where) == (flow, environment)
-    assert given == {"why": "", "who": "ada", **parameters}
-    shown = capsys.readouterr().out
-    assert f"The page {flow}-{environment}" in shown
-    assert "It is live." in shown
 
 
 def test_applications_are_held_by_hand_and_lifted(

@@ -38,6 +38,24 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
         ),
         (("smoke", "one", "two"), "smoke", "dev", {"applications": ["one", "two"]}),
         (("drift", "-e", "staging"), "drift", "staging", {}),
+        (
+            ("promote",),
+            "promote",
+            "staging",
+            {"applications": None, "release": "", "approved_by": "", "why": "", "who": "ada"},
+        ),
+        (
+            ("promote", "one", "two", "--env", "prod", "--release", "abc", "--approved-by", "Ada", "--why", "Now."),
+            "promote",
+            "prod",
+            {"applications": ["one", "two"], "release": "abc", "approved_by": "Ada", "why": "Now.", "who": "ada"},
+        ),
+        (
+            ("rollback", "one", "--to", "abc"),
+            "rollback",
+            "dev",
+            {"applications": ["one"], "release": "abc", "why": "", "who": "ada"},
+        ),
     ],
 )
 def test_what_is_asked_reaches_the_deployment_and_its_page_is_shown(  # noqa: PLR0913, PLR0917 - the example
@@ -49,6 +67,7 @@ def test_what_is_asked_reaches_the_deployment_and_its_page_is_shown(  # noqa: PL
     environment: str,
     parameters: dict[str, Any],
 ) -> None:
+    monkeypatch.setattr("getpass.getuser", lambda: "ada")
     assert symphony(monkeypatch, *arguments) == 0
     assert server.started == [(flow, environment, parameters, None)]
     shown = capsys.readouterr().out

@@ -17,6 +17,19 @@ from symphony.errors import ToolError
 from tests.world.seat import Seat
 
 BUCKET = f"symphony-state-{ACCOUNT}-{REGION}"
+SECRET_TAG = """
+variable "token" {
+  default   = "%s"
+  sensitive = true
+}
+
+# Provider 3.40 prints a sensitive tag again in `tags_all`.
+resource "aws_iam_user" "secret" {
+  name = "${var.name}-secret"
+  tags = { token = var.token }
+}
+"""
+"""What a unit has more, to have a sensitive value in a tag."""
 _LIMIT_SECONDS = 300
 
 

@@ -25,20 +25,9 @@ from sandbox.world import World
 from symphony.config import Notifications, load
 from tests.authority import Authority
 from tests.world import by_hand
-from tests.world.operations import Operator, append
+from tests.world.operations import SECRET_TAG, Operator, append
 from tests.world.seat import until
 
-MODULE = """
-variable "token" {
-  default   = "%s"
-  sensitive = true
-}
-
-resource "aws_iam_user" "secret" {
-  name = "${var.name}-secret"
-  tags = { token = var.token }
-}
-"""
 Found = dict[tuple[str, str], dict[str, Any]]
 _EDITED = ("infra/modules/access/main.tf", "charts/hello/values.dev.yaml", "symphony.yaml")
 _OTHERS = "    <<: *sandbox\n"
@@ -88,7 +77,7 @@ class Eye(Operator):
 
     def edited(self, copy: Path) -> None:
         """A unit with a secret, an application with a ConfigMap, an authority of certificates, and a reconcile."""
-        append(copy / _EDITED[0], MODULE % self.token)
+        append(copy / _EDITED[0], SECRET_TAG % self.token)
         append(copy / _EDITED[1], "config: {GREETING: drift}")
         (copy / "try-authority.pem").write_bytes(self.authority.pem)
         more = f"    reconcile: [infrastructure, cluster]\n{_ADDRESS}      authority: try-authority.pem\n"

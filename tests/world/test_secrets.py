@@ -13,20 +13,11 @@ import pytest
 from sandbox.aws.client import client
 from sandbox.prefect import database
 from sandbox.world import World
-from tests.world.operations import BUCKET, Operator, append
+from tests.world.operations import BUCKET, SECRET_TAG, Operator, append
 
-MODULE = """
-variable "token" {
-  default   = "%s"
-  sensitive = true
-}
-
-# Provider 3.40 prints a sensitive tag again in `tags_all`.
-resource "aws_iam_user" "secret" {
-  name = "${var.name}-secret"
-  tags = { token = var.token }
-}
-
+MODULE = (
+    SECRET_TAG
+    + """
 # Made by AWS while it is applied: no plan knows it.
 resource "aws_iam_access_key" "secret" {
   user = aws_iam_user.secret.name
@@ -51,7 +42,7 @@ output "token" {
   sensitive = true
 }
 """
-
+)
 
 _ENGINES = ("docker", "kubernetes", "registry")
 """Folders of images and of what runs in containers, which know no unit."""
