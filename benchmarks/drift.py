@@ -23,18 +23,16 @@ _KIBIBYTE = 1024
 def measure(bench: Bench, units: int) -> dict[str, float]:
     """Everything that has a target."""
     tree = bench.tree("flat", flat(units))
-    _drift(bench, tree)
-    left = bytes_on_disk(bench.folder / "work")
     seconds = bench.medians(plan_seconds=lambda _: _plan(bench, tree), drift_seconds=lambda _: _drift(bench, tree))
-    looked = bench.details["flow_processes"][1:]
+    looked = bench.details["flow_processes"]
     bench.details["checkout_bytes"] = bytes_on_disk(tree.checkout(bench.folder / "untouched").parents[2])
     grown = statistics.median(one["bytes"] for one in looked) - bench.details["checkout_bytes"]
-    processor = statistics.median(one["processor_seconds"] for one in looked)
+    processor = statistics.median(one["own_processor_seconds"] + one["tools_processor_seconds"] for one in looked)
     return {
         "wall_ratio": seconds["drift_seconds"] / seconds["plan_seconds"],
         "processor_ratio": processor / statistics.median(bench.details["plan_processor_seconds"]),
         "disk_kibibytes_a_unit": grown / units / _KIBIBYTE,
-        "disk_kibibytes_left": (bytes_on_disk(bench.folder / "work") - left) / _KIBIBYTE,
+        "disk_kibibytes_left": bytes_on_disk(bench.folder / "work" / "trees") / _KIBIBYTE,
     }
 
 

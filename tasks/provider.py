@@ -25,6 +25,7 @@ _START_SECONDS = 60.0
 _LOOK_SECONDS = 2.0
 _ANSWER_SECONDS = 5.0
 _POLL_SECONDS = 0.05
+_HEADERS = {"content-type": "application/grpc", "te": "trailers"}
 _HEALTH = "http://provider/grpc.health.v1.Health/Check"
 _QUESTION, _SERVING = b"\0\0\0\0\x08\n\x06plugin", b"\0\0\0\0\x02\x08\x01"
 """The health service's request for ``plugin`` and its answer SERVING, framed as gRPC frames messages."""
@@ -68,7 +69,6 @@ class ProviderProcess:
         self._environment = environment
         self._ended = threading.Event()
         self._up = threading.Event()
-        self._socket = ""
         self._attach = ""
         # The process is bound to the thread that starts it, so that thread stays.
         self._keeper = threading.Thread(target=self._keep, daemon=True)
@@ -84,12 +84,10 @@ class ProviderProcess:
         """Whether it answers the question for its health."""
         if not self._attach:
             return False
-        transport = httpx.HTTPTransport(uds=self._socket, http1=False, http2=True)
-        headers = {"content-type": "application/grpc", "te": "trailers"}
         try:
-            with httpx.Client(transport=transport, timeout=_ANSWER_SECONDS) as client:
-                return client.post(_HEALTH, content=_QUESTION, headers=headers).content == _SERVING
-        except httpx.HTTPError:
+            return self._client.post(_HEALTH, content=_QUESTION, headers=_HEADERS).content == _SERVING
+        except (httpx.HTTPError, RuntimeError):
+            # It is closed where the provider ended meanwhile.
             return False
 
     def end(self) -> None:
@@ -115,7 +113,9 @@ class ProviderProcess:
             try:
                 self._watch(process, printed)
             finally:
-                self._attach = ""
+                if self._attach:
+                    self._attach = ""
+                    self._client.close()
                 process.kill()
                 process.wait()
         except OSError:
@@ -152,6 +152,8 @@ class ProviderProcess:
         with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError):
             # It calls itself by the registry that it was made for.
             (how,) = json.loads(found[1]).values()
-            self._socket = str(how["Addr"]["String"])
+            transport = httpx.HTTPTransport(uds=str(how["Addr"]["String"]), http1=False, http2=True)
+            # One for all questions: making one costs more than asking a thousand.
+            self._client = httpx.Client(transport=transport, timeout=_ANSWER_SECONDS)
             self._attach = json.dumps({self.installed.address: how})
         return bool(self._attach)
