@@ -24,7 +24,7 @@ from symphony.errors import SymphonyError
 from tasks.hcl import attributes, blocks, read
 from tasks.live import Live
 from tasks.provider import ATTACH, Installed, ProviderProcess, can_start
-from tasks.terragrunt import plan_read_only
+from tasks.terragrunt import initialise, plan_read_only
 from tasks.units import CONFIGURATIONS, Unit
 
 _OWN_ENVIRONMENT = re.compile(r"\b(iam_(assume_)?role|iam_web_identity_token|auth_provider_cmd|env_vars)\b")
@@ -37,6 +37,9 @@ _BINARIES = f".terraform/providers/*/{_AWS}/*/*/terraform-provider-aws*"
 _LOSSES = 3
 """Processes that may die or hang in one run, before all else is planned the plain way."""
 
+_SHOWN = 2
+"""Units that are initialised alone; where those show nothing, the plain plans do."""
+
 Choice = frozenset[str]
 """Everything that OpenTofu chooses a version of the provider by."""
 
@@ -45,12 +48,14 @@ class SharedProviders:
     """The provider processes of one run; they end where the context does, and with this process at the latest."""
 
     def __init__(self) -> None:
-        """Start nothing yet: the first plan shows which provider it is."""
+        """Start nothing yet: the first unit shows which provider it is."""
         self._lock = threading.Lock()
         self._installed: dict[Choice, Installed] = {}
         self._alone: set[tuple[str, ...]] = set()
         self._free: list[ProviderProcess] = []
         self._lost = 0
+        self._first = threading.Lock()
+        self._shown = 0
         self._over = not can_start() or any(map(_OWN_VARIABLES.match, os.environ))
 
     def __enter__(self) -> Self:
@@ -80,6 +85,7 @@ class SharedProviders:
             SymphonyError: tofu could not plan it.
         """
         locks = _locks(live, unit)
+        self._show(live, unit, locks)
         if process := self._lent(live, unit):
             try:
                 shown = _attached(live, process, unit)
@@ -101,6 +107,16 @@ class SharedProviders:
         shown = plan_read_only(live, unit)
         self._learn(live, unit, locks)
         return shown
+
+    def _show(self, live: Live, unit: Unit, locks: dict[Path, bytes]) -> None:
+        """Have the run's first unit initialised alone, while all wait: it is quick, and shows which provider it is."""
+        with self._first:
+            if not self._installed and not self._over and self._shown < _SHOWN:
+                self._shown += 1
+                # Its plan tells what is wrong.
+                with contextlib.suppress(SymphonyError):
+                    initialise(live, unit)
+                    self._learn(live, unit, locks)
 
     def _lent(self, live: Live, unit: Unit) -> ProviderProcess | None:
         """A process for this unit alone; None where it is planned the plain way."""
@@ -131,7 +147,7 @@ class SharedProviders:
         process.end()
 
     def _learn(self, live: Live, unit: Unit, locks: dict[Path, bytes]) -> None:
-        """Keep which provider a plain plan has chosen, and by what."""
+        """Keep which provider OpenTofu has chosen for a unit, and by what."""
         folder = live.folder / unit.path
         choice, initialised = _choice(folder, locks), _initialised(folder)
         if choice is None or initialised is None:

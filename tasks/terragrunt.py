@@ -228,6 +228,20 @@ def _plan(live: Live, unit: Unit, *more: str) -> UnitPlan:
     return plan
 
 
+def initialise(live: Live, unit: Unit) -> None:
+    """Have tofu install what a unit needs.
+
+    Args:
+        live: The environment's live folder.
+        unit: The unit.
+
+    Raises:
+        TransientError: AWS was throttling or out of reach.
+        SymphonyError: tofu could not.
+    """
+    _run(live, unit.path, "initialisation", "init", "-no-color")
+
+
 def plan_read_only(live: Live, unit: Unit) -> str:
     """Plan a unit without its lock, and keep nothing of it.
 

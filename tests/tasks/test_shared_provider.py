@@ -46,10 +46,11 @@ folder.mkdir(parents=True, exist_ok=True)
 for file in Path().glob("*.tf*"):
     shutil.copy(file, folder)
 provider = folder / ".terraform/providers/registry.opentofu.org/hashicorp/aws/3.40.0/linux_amd64"
-provider.mkdir(parents=True)
-if not attach:
+provider.mkdir(parents=True, exist_ok=True)
+if not attach and not list(provider.iterdir()):
     (provider / "terraform-provider-aws_v3.40.0_x5").symlink_to(here / "provider")
-(folder / "symphony.tfplan").touch()
+if sys.argv[1] == "plan":
+    (folder / "symphony.tfplan").touch()
 if attach and Path("signal").exists():
     os.kill(pid, int(Path("signal").read_text()))
     while os.path.exists(f"/proc/{pid}"):
@@ -99,9 +100,10 @@ def units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Units]:
         yield made
 
 
-def test_the_first_plan_shows_the_provider_and_those_after_it_attach_to_one_process(units: Units) -> None:
-    assert units.plan("a") == [0]
-    (pid,) = units.plan("b")
+def test_the_first_unit_shows_the_provider_and_all_plans_attach_to_one_process(units: Units) -> None:
+    initialised, pid = units.plan("a")
+    assert initialised == 0 != pid
+    assert units.plan("b") == [pid]
     assert units.calls[-1][1] == "registry.opentofu.org/hashicorp/aws"
     assert units.plan("c") == [pid]
     with units.providers:
@@ -114,8 +116,7 @@ def test_the_first_plan_shows_the_provider_and_those_after_it_attach_to_one_proc
 def test_a_unit_whose_provider_dies_or_hangs_is_planned_again_with_its_own(
     units: Units, signum: signal.Signals
 ) -> None:
-    units.plan("a")
-    (pid,) = units.plan("b")
+    _, pid = units.plan("a")
     assert units.plan("c", {"signal": str(int(signum))}) == [pid, 0]
     (other,) = units.plan("d")
     assert other not in {0, pid}
@@ -162,7 +163,13 @@ def test_a_unit_that_may_not_be_like_the_others_is_planned_again_with_a_provider
 
 def test_a_provider_that_does_not_come_up_is_tried_once(units: Units, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_PROVIDER", "down")
-    assert [units.plan(name) for name in ("a", "b", "c")] == [[0]] * 3
+    assert [units.plan(name) for name in ("a", "b", "c")] == [[0, 0], [0], [0]]
+
+
+def test_a_unit_that_cannot_be_initialised_or_shows_no_provider_leaves_that_to_others(units: Units) -> None:
+    assert units.plan("a", {"more.tf.json": "{}"}) == [0, 0]
+    initialised, pid = units.plan("b")
+    assert initialised == 0 != pid
 
 
 def test_where_the_run_has_a_role_of_terragrunts_nothing_is_shared(
