@@ -11,12 +11,12 @@ from symphony.change import Change
 from symphony.errors import BadInputError
 from symphony.tool import Finished, run
 from tasks.aws import account_environment
+from tasks.quick_tofu import quick_tofu
 
 _PATIENCE = 300.0
 """Seconds that tofu gets to finish the resource at hand when it is cut off, so that the state knows of it."""
 _POLICIES = "policies"
 _QUIET = {
-    "TG_TF_PATH": "tofu",
     "TG_NON_INTERACTIVE": "true",
     "TG_NO_COLOR": "true",
     "TG_NO_TIPS": "true",
@@ -111,7 +111,7 @@ class Live:
     def environment_of_tools(self) -> dict[str, str]:
         """Variables that the tools run with, beside this process's own."""
         chosen = {name: os.environ.get(name, value) for name, value in _MEMORY.items()}
-        return {**_QUIET, **chosen, **self.variables}
+        return {**_QUIET, "TG_TF_PATH": quick_tofu(), **chosen, **self.variables}
 
 
 def live_of(change: Change) -> Live:
