@@ -126,7 +126,7 @@ def opened(folder: Path) -> Iterator[World]:
     aws, prefect = _free_ports(2)
     ports = Ports(aws=aws, prefect=prefect)
     world = World(ROOT, folder / "state", cache, toolchain.folders(cache), ports)
-    serve = [sys.executable, "-m", "sandbox.prefect.server", "--host", HOST, "--port", str(ports.prefect)]
+    serve = [sys.executable, "-m", "deployments.server", "--host", HOST, "--port", str(ports.prefect)]
     server = Daemon(_SERVER, serve, server_environment(world))
     try:
         server.start(world)

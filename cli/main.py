@@ -55,6 +55,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("plan", "cli.plan", "Show what a commit would change in the infrastructure."),
     Entry("plan-text", "cli.plan_text", "Print the whole text of a plan that was too long for the page of its run."),
     Entry("unlock", "cli.unlock", "Show who holds the lock of a Terragrunt unit, and free a dead one's."),
+    Entry("login", "cli.login", "Say who may ask Prefect's server for what."),
     Entry("toolchain", "cli.toolchain", "List, build, export and import the pinned tools."),
 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import sys
 from pathlib import Path
@@ -15,12 +17,29 @@ from sandbox.tofu import tofu_environment
 from sandbox.world import World
 
 USER = "admin"
+ROLES = ("ci", "approver")
+"""Each has a login of its name, beside the server's own."""
 _POLL_SECONDS = "0.2"
 
 
 def auth_string(world: World) -> str:
     """User and password of the server, as Prefect's settings take them."""
     return f"{USER}:{world.secret('prefect-password')}"
+
+
+def login(world: World, role: str) -> str:
+    """Login and credential of a role, as Prefect's settings take them."""
+    return f"{role}:{world.secret(f'prefect-{role}')}"
+
+
+def give_logins(world: World) -> Path:
+    """The file of logins, which `symphony login` changes; one that is there stays as it is."""
+    path = world.folder("prefect") / "logins.json"
+    if not path.exists():
+        made = {role: hashlib.sha256(world.secret(f"prefect-{role}").encode()).hexdigest() for role in ROLES}
+        content = {role: {"role": role, "sha256": digest} for role, digest in made.items()}
+        world.write(path, json.dumps(content, indent=2))
+    return path
 
 
 def client_environment(world: World) -> dict[str, str]:
@@ -48,6 +67,7 @@ def server_environment(world: World) -> dict[str, str]:
     origins = f"{world.prefect_url},http://localhost:{world.ports.prefect}"
     return client_environment(world) | {
         "PREFECT_SERVER_API_AUTH_STRING": auth_string(world),
+        "SYMPHONY_CREDENTIALS": str(give_logins(world)),
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database.path(world)}",
         # SQLite has one writer at a time; on a busy machine a request waits for it rather than fail.
         "PREFECT_SERVER_DATABASE_TIMEOUT": "60",

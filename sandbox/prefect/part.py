@@ -46,7 +46,7 @@ class Prefect(Part):
             PartError: The server does not answer, or refuses the deployments.
         """
         python = [sys.executable, "-m"]
-        serve = [*python, "sandbox.prefect.server", "--host", HOST, "--port", str(world.ports.prefect)]
+        serve = [*python, "deployments.server", "--host", HOST, "--port", str(world.ports.prefect)]
         begun = database.begin(world)
         Daemon(SERVER, serve, server_environment(world)).start(world)
         environment = worker_environment(world)

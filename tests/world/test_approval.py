@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from deployments.client import Run
+from deployments.client import PrefectApi, Run
+from deployments.roles import Credentials, Role
 from sandbox.aws.client import client
+from sandbox.prefect.environment import login
 from sandbox.world import World
+from symphony.errors import BadInputError
 from tests.world.operations import BUCKET, Operator, append
 
 SLOW = """
@@ -36,6 +39,10 @@ class Production(Operator):
     def begin(self, commit: str, **parameters: object) -> Run:
         """A run of the whole of prod, since it may never have been released."""
         return super().begin(commit, everything=True, **parameters)
+
+    def with_login(self, role: str) -> Production:
+        """The same, asking Prefect as who has this role."""
+        return replace(self, api=PrefectApi(self.api.url, login(self.world, role)))
 
     def groups(self) -> set[str]:
         return {one["GroupName"] for one in client(self.world, "iam").list_groups()["Groups"]}
@@ -140,17 +147,42 @@ def test_a_deploy_waits_for_what_changes_in_the_manifests_and_is_written_by_its_
         approved = head()
         assert "Symphony-Approved-By: Ada" in production.git("log", "-1", "--format=%B", approved)
 
-        waiting = production.api.start("deploy", "prod", {"commit": grace(22), "applications": ["hello"]})
-        production.suspended(waiting)
-        production.answer_question(waiting, approver="Grace", decision="refuse", reason="Not on a Friday.")
-        ended = production.ended(waiting)
+        ci, approver = production.with_login("ci"), production.with_login("approver")
+        asked = {"commit": grace(22), "applications": ["hello"]}
+        with pytest.raises(BadInputError, match="may not approve; start the run without approved_by"):
+            ci.api.start("deploy", "prod", {**asked, "approved_by": "the chief"})
+        waiting = ci.api.start("deploy", "prod", asked)
+        ci.suspended(waiting)
+        with pytest.raises(BadInputError, match="it takes the role approver"):
+            ci.answer_question(waiting, approver="Grace", decision="approve")
+        approver.answer_question(waiting, approver="Grace", decision="refuse", reason="Not on a Friday.")
+        ended = ci.ended(waiting)
         assert ended.state_type == "FAILED"
-        assert "Grace refused the deploy to prod: Not on a Friday." in ended.message
+        # Whatever they write, it is their login that counts.
+        assert "approver refused the deploy to prod: Not on a Friday." in ended.message
         assert head() == approved
     finally:  # those commits count as newer than main's
         back = {"commit": "main", "applications": ["hello"], "force": True, "approved_by": "the tests"}
         ended = production.ended(production.api.start("deploy", "prod", back))
     assert ended.succeeded, ended.message
+
+
+def test_a_login_is_given_changed_and_taken_away_while_the_server_runs(production: Production) -> None:
+    logins = Credentials(production.world.state / "prefect" / "logins.json")
+
+    def may_read(credential: str) -> bool:
+        try:
+            PrefectApi(production.api.url, f"visitor:{credential}").call("POST", "/flow_runs/count", {})
+        except BadInputError:
+            return False
+        return True
+
+    first = logins.give("visitor", Role.CI)
+    assert may_read(first)
+    second = logins.give("visitor", Role.CI)
+    assert [may_read(first), may_read(second)] == [False, True]
+    logins.take("visitor")
+    assert not may_read(second)
 
 
 def test_an_answer_without_a_name_is_not_taken(production: Production) -> None:

@@ -1,4 +1,4 @@
-"""Prefect's server, and before it what lets a request wait for SQLite's one writer, rather than send its caller away.
+"""Prefect's server, and before it what knows roles, and what lets a request wait for SQLite's one writer.
 
 Prefect begins SQLite's transactions as readers. One that comes to write after another has written cannot go on
 (SQLITE_BUSY_SNAPSHOT): it is rolled back, and answered with 503 at once. Prefect's client then waits two seconds and
@@ -9,15 +9,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import random
 import time
 from collections.abc import MutableMapping
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import uvicorn
 from prefect.server.api.server import create_app
+from prefect.settings import PREFECT_SERVER_API_AUTH_STRING
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from deployments.gate import Gate
+from deployments.roles import FILE, Credentials
 
 _SECONDS = 10.0
 """How long a request is tried again; then its caller has the 503."""
@@ -77,6 +83,11 @@ def main() -> None:
     # Kept by Prefect for the calls of its own services too, so that they wait as well.
     app = create_app(final=True)
     app.add_middleware(Patient)
+    auth, file = PREFECT_SERVER_API_AUTH_STRING.value(), os.environ.get(FILE)
+    if file and not auth:
+        parser.error(f"{FILE} is set, so PREFECT_SERVER_API_AUTH_STRING has to be: the server is not to be had beside.")
+    if file:
+        app.add_middleware(Gate, auth=auth, credentials=Credentials(Path(file)))
     uvicorn.run(app, host=asked.host, port=asked.port, log_level="warning")
 
 

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from sandbox.prefect import server
+from deployments import server
 
 
 def _ask(answers: list[int], *, raising: bool = False, body: bytes = b"{}") -> tuple[httpx.Response, list[bytes]]:
