@@ -46,6 +46,9 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("smoke", "cli.release", "Ask every host and path of an environment through its ingress."),
     Entry("drift", "cli.release", "Look for what is not as Git says."),
     Entry("trigger", "cli.trigger", "Start a run from CI, or find it again, and follow it to its end."),
+    Entry(
+        "registry-login", "cli.registry_login", "Log docker in to an environment's ECR, for a job that pushes images."
+    ),
     Entry("promote", "cli.promote", "Move what is good in one environment to the next, nothing rebuilt."),
     Entry("rollback", "cli.promote", "Go back to the last good release, and hold it there."),
     Entry("history", "cli.history", "List releases, promotions and rollbacks, or the four DORA figures."),
@@ -79,6 +82,11 @@ def _load(entry: Entry) -> Any:
     group = typer.main.get_group(importlib.import_module(entry.module).app)
     command = group.commands.get(entry.name, group)
     command.name = entry.name
+    pieces = command.collect_usage_pieces
+    # Typer writes an argument that must be given as `{flow}`, which elsewhere is a placeholder within a text.
+    command.collect_usage_pieces = lambda ctx: [  # type: ignore[method-assign]
+        piece.strip("{}").upper() if piece.startswith("{") else piece for piece in pieces(ctx)
+    ]
     return command
 
 

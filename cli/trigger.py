@@ -15,6 +15,7 @@ from rich.console import Console
 from cli.connection import connect
 from cli.running import FAILED, PAGES, AsJson, Detach, Ended, Environment, told
 from deployments.client import PrefectApi, Run, rows
+from deployments.github import COMMENT_SIZE, PullRequest, run_key
 from symphony.errors import BadInputError
 from symphony.markdown import escape, linked
 
@@ -39,52 +40,42 @@ def trigger(  # noqa: PLR0913, PLR0917 - one argument an option
         str, typer.Option("--key", help="Idempotency key; made from the workflow's run in GitHub Actions.")
     ] = "",
     minutes: Annotated[float, typer.Option("--timeout", min=0.01, help="Minutes to wait for the run's end.")] = 60,
+    comment: Annotated[
+        bool, typer.Option("--comment", help="Keep one comment of the pull request up to date with the summary.")
+    ] = False,
     detach: Detach = False,
     as_json: AsJson = False,
 ) -> None:
     """Start a run from CI and follow it; killed and started again with the same key, it finds its run.
 
     Needs PREFECT_API_URL and, where the server asks for it, PREFECT_API_AUTH_STRING. In GitHub Actions it writes a
-    summary of the job, and the run's id, link and state as outputs of the step.
+    summary of the job, and the run's id, link and state as outputs of the step. A comment needs GITHUB_TOKEN, with
+    the right to write to pull requests.
 
     Exits with 0 when the run succeeded, 1 when it failed, 2 for bad input, 124 when it has not ended in time.
     """
     if flow not in PAGES:
         raise BadInputError(f"There is no flow {flow!r}; there are: {', '.join(PAGES)}.")
     given = {"environment": environment, **dict(_parameter(text) for text in parameters or ())}
-    key = key or github_key(os.environ, flow, environment)
+    key = key or run_key(os.environ, flow, environment)
     console, api = Console(stderr=True), connect()
+    pull_request = PullRequest.of_workflow(os.environ) if comment else None
     run = api.start(flow, environment, given, key or None)
     console.print(f"{run.name}: {api.link(run.id)}", soft_wrap=True, highlight=False)
     if not detach:
         run = _watched(console, api, run, time.monotonic() + 60 * minutes)
     ended = told(api, run, flow, environment)
-    _tell_github(os.environ, ended, [api.artifact(run.id, f"{page}-{environment}") or "" for page in PAGES[flow]])
+    pages = [api.artifact(run.id, f"{page}-{environment}") or "" for page in PAGES[flow]]
+    _tell_github(os.environ, ended, pages)
+    if pull_request:
+        mark = f"<!-- symphony: {flow} {environment} -->"
+        pull_request.comment(mark, summary(ended, pages, COMMENT_SIZE - len(mark) - 1))
     if as_json:
         typer.echo(ended.model_dump_json(indent=2))
     elif not detach:
         console.print(f"{run.state_name}: {run.message}", soft_wrap=True, highlight=False)
     if not detach and not run.succeeded:
         raise typer.Exit(FAILED if run.final else TIMED_OUT)
-
-
-def github_key(environ: Mapping[str, str], flow: str, environment: str) -> str:
-    """The idempotency key of a run of a workflow: the same for one attempt, another for each.
-
-    Keys are unique a flow in Prefect and not a deployment, so the environment is in it.
-
-    Args:
-        environ: Variables as GitHub Actions sets them.
-        flow: Name of the flow.
-        environment: Name in ``symphony.yaml``.
-
-    Returns:
-        The key; empty outside GitHub Actions.
-    """
-    names = ("GITHUB_REPOSITORY", "GITHUB_SHA", "GITHUB_RUN_ID", "GITHUB_RUN_ATTEMPT", "GITHUB_JOB")
-    if environ.get("GITHUB_ACTIONS") != "true" or not all(environ.get(name) for name in names):
-        return ""
-    return ":".join([environ[names[0]], flow, environment, *(environ[name] for name in names[1:])])
 
 
 def _parameter(text: str) -> tuple[str, Any]:

@@ -26,6 +26,7 @@ from symphony.errors import BadInputError, SymphonyError
 _POLL_SECONDS = 0.25
 _RETRY_SECONDS = 30
 _PAGE = 200
+_REASON = 500
 _INTRODUCTION = re.compile(r"^Flow run encountered an exception: (\w+: )?")
 FINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 
@@ -34,6 +35,26 @@ def _last(state: RetryCallState) -> httpx.Response:
     """What the last try gave: its answer, or its exception raised."""
     answer: httpx.Response = state.outcome.result()  # type: ignore[union-attr]  # there was a try
     return answer
+
+
+def _reason(text: str) -> str:
+    """What a refusal says: Prefect wraps its sentence, or a list of fields that do not fit, into JSON."""
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return text[:_REASON]
+    if isinstance(told, dict):
+        told = told.get("exception_detail") or told.get("detail") or told.get("exception_message") or told
+    if isinstance(told, list):
+        told = "; ".join(_field(one) for one in told)
+    return str(told)[:_REASON]
+
+
+def _field(fault: Any) -> str:
+    if not (isinstance(fault, dict) and "msg" in fault):
+        return str(fault)
+    place = ".".join(str(part) for part in fault.get("loc", ()) if part != "body")
+    return f"{place}: {fault['msg']}" if place else str(fault["msg"])
 
 
 def rows(data: str) -> list[dict[str, Any]] | None:
@@ -229,7 +250,7 @@ class PrefectApi:
         if answer.status_code == httpx.codes.NOT_FOUND:
             raise BadInputError(f"Prefect at {self.url} does not know {missing}.")
         if answer.is_client_error:
-            raise BadInputError(f"Prefect's API refuses {method} {path}: {answer.text[:500]}")
+            raise BadInputError(f"Prefect's API refuses {method} {path}: {_reason(answer.text)}")
         if answer.is_error:
             raise SymphonyError(f"Prefect's API failed on {method} {path} with status {answer.status_code}.")
         return answer.json() if answer.content else None

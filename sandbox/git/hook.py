@@ -1,5 +1,6 @@
-"""The remote's hooks: main only moves forward, and a push to main starts its release through Prefect's API.
+"""The remote's hooks: main only moves forward, and a push to main starts its release.
 
+The commit's own workflow ``release.yml`` does that, or the hook itself through Prefect's API.
 Imported at each push, so it stands on the standard library alone.
 """
 
@@ -8,15 +9,17 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from sandbox.git import workflow
 from sandbox.git.settings import GitSettings
 
 _ZERO = "0" * 40
@@ -104,9 +107,21 @@ def pre_receive(settings: GitSettings, lines: Iterable[str]) -> int:
     return 0
 
 
-def post_receive(settings: GitSettings, lines: Iterable[str]) -> int:
+def trigger(settings: GitSettings, environ: Mapping[str, str]) -> str:
+    """Who starts the release of a push: what the push says, or else the settings."""
+    given = [environ[f"GIT_PUSH_OPTION_{number}"] for number in range(int(environ.get("GIT_PUSH_OPTION_COUNT") or 0))]
+    chosen = [option.removeprefix("trigger=") for option in given if option.startswith("trigger=")]
+    return (chosen or [settings.trigger])[-1]
+
+
+def post_receive(settings: GitSettings, lines: Iterable[str], path: Path | None = None) -> int:
     """Exit code of the hook; the push stands whatever it is."""
     for commit in released(updates(lines), settings.main):
+        if path and trigger(settings, os.environ) == "github_actions" and _has_workflow(commit):
+            workflow.start(path, commit)
+            log = workflow.log_of(settings, workflow.pushed(commit, settings.main))
+            sys.stderr.write(f"symphony: the workflow {workflow.RELEASE} releases {commit[:12]}; its log is {log}\n")
+            continue
         try:
             name, url = start_release(settings, commit)
         except PrefectError as reason:
@@ -122,6 +137,11 @@ def post_receive(settings: GitSettings, lines: Iterable[str]) -> int:
 def _is_ancestor(old: str, new: str) -> bool:
     # `git` runs in the push's own quarantine, which the inherited environment names.
     return subprocess.run(["git", "merge-base", "--is-ancestor", old, new], check=False).returncode == 0  # noqa: S607
+
+
+def _has_workflow(commit: str) -> bool:
+    file = f"{commit}:{workflow.FOLDER / workflow.RELEASE}"
+    return subprocess.run(["git", "cat-file", "-e", file], stderr=subprocess.DEVNULL, check=False).returncode == 0  # noqa: S607
 
 
 def _call(settings: GitSettings, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -144,7 +164,7 @@ def _call(settings: GitSettings, method: str, path: str, body: dict[str, Any] | 
 
 def _ask(settings: GitSettings, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, str, bytes]:
     address = urlsplit(settings.prefect)
-    login = base64.b64encode(f"admin:{settings.prefect_password}".encode()).decode()
+    login = base64.b64encode(settings.prefect_login.encode()).decode()
     headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_SECONDS)
     try:
@@ -159,5 +179,5 @@ def _ask(settings: GitSettings, method: str, path: str, body: dict[str, Any] | N
 
 def main(name: str, settings: Path) -> int:
     """Run the hook of that name; its standard input is the list of updates."""
-    hooks = {"pre-receive": pre_receive, "post-receive": post_receive}
-    return hooks[name](GitSettings.read(settings), sys.stdin)
+    read = GitSettings.read(settings)
+    return pre_receive(read, sys.stdin) if name == "pre-receive" else post_receive(read, sys.stdin, settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from typing import ClassVar
@@ -38,8 +39,10 @@ class Git(Part):
             user=credentials.USER,
             password=world.secret(credentials.PASSWORD),
             prefect=world.prefect_url,
-            prefect_password=world.secret("prefect-password"),
+            prefect_login=f"ci:{world.secret('prefect-ci')}",
             environment=ENVIRONMENTS[0],
+            state=str(world.state),
+            trigger=os.environ.get("SYMPHONY_TRIGGER") or "api",
         )
         path = world.write(world.folder("git") / "server.json", settings.text())
         seed(world)

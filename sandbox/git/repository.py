@@ -12,10 +12,10 @@ from sandbox.world import World
 from symphony import tool
 from symphony.errors import BadInputError
 
-SEEDED = ("apps", "charts", "infra", "symphony.yaml")
+SEEDED = ("apps", "charts", "infra", "symphony.yaml", ".github/actions", ".github/workflows")
 """What of the clone the platform's first commit holds."""
 _LEFT_OUT = shutil.ignore_patterns(
-    ".git", ".terraform", ".terragrunt-cache", "__pycache__", "*.pyc", "*.tfstate*", "*.tfplan"
+    ".git", ".terraform", ".terragrunt-cache", "__pycache__", "*.pyc", "*.tfstate*", "*.tfplan", "ci.yml"
 )
 HOOKS = ("pre-receive", "post-receive")
 
@@ -68,7 +68,12 @@ def configure(world: World, settings: Path, imports: Path) -> None:
     """Write the repository's settings and hooks; they name this interpreter, so each `up` writes them anew."""
     bare = repository(world)
     # No collection in the background: a process of Git's would outlive the push, and `down`.
-    for name, value in (("http.receivepack", "true"), ("core.logAllRefUpdates", "true"), ("gc.auto", "0")):
+    for name, value in (
+        ("http.receivepack", "true"),
+        ("receive.advertisePushOptions", "true"),
+        ("core.logAllRefUpdates", "true"),
+        ("gc.auto", "0"),
+    ):
         tool.run([world.tool("git"), f"--git-dir={bare}", "config", name, value], limit=10)
     for name in HOOKS:
         text = (

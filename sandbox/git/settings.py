@@ -19,8 +19,11 @@ class GitSettings:
         user: User name.
         password: Its password.
         prefect: Base URL of Prefect's server.
-        prefect_password: Password of its user ``admin``.
+        prefect_login: Login and credential of CI there.
         environment: Environment that a push to main is released to.
+        state: State folder of the sandbox.
+        trigger: Who starts the release of a push: `api`, the hook by Prefect's API, or `github_actions`, the commit's
+            workflow `release.yml`. A push says otherwise by `--push-option trigger=...`.
         main: Branch whose pushes are released.
     """
 
@@ -30,8 +33,10 @@ class GitSettings:
     user: str
     password: str
     prefect: str
-    prefect_password: str
+    prefect_login: str
     environment: str
+    state: str
+    trigger: str = "api"
     main: str = "main"
 
     def text(self) -> str:

@@ -223,6 +223,15 @@ TOOLS: tuple[Tool, ...] = (
         {"github.com/moby/buildkit/version.Version": "v{version}"},
         ask={"buildkitd": ("--version",)},
     ),
+    # Runs GitHub's workflows on this machine.
+    Tool("act", "github.com/nektos/act", ask={"act": ("--version",)}),
+    Tool(
+        "actionlint",
+        "github.com/rhysd/actionlint",
+        ("cmd/actionlint",),
+        {"github.com/rhysd/actionlint.version": "{version}"},
+        ask={"actionlint": ("-version",)},
+    ),
     # Its resource definitions alone, which the charts are checked against: nothing here runs the operator.
     Tool(
         "external-secrets",

@@ -37,6 +37,11 @@ def test_an_unknown_command_is_refused_with_a_suggestion() -> None:
     assert "Did you mean 'toolchain'" in done.stderr
 
 
+def test_the_usage_names_arguments_in_capitals() -> None:
+    said = " ".join(symphony("trigger", "--help").stdout.split())
+    assert "Usage: symphony trigger [OPTIONS] FLOW" in said
+
+
 def test_a_group_shows_its_own_commands() -> None:
     done = symphony("toolchain", "--help")
     assert done.returncode == 0

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 import cli.trigger
 from cli.running import Ended
-from cli.trigger import github_key, summary
+from cli.trigger import summary
+from deployments.github import run_key
 from tests.cli.server import Server, symphony
 
 WORKFLOW = {
@@ -83,7 +84,7 @@ def test_each_attempt_of_a_workflow_has_a_key_of_its_own(monkeypatch: pytest.Mon
         keys.append(server.started[-1][3])
     assert keys[0] == keys[1] == "team/shop:release:dev:abc:7:1:release"
     assert len(set(keys)) == 3
-    assert not github_key({}, "release", "dev")
+    assert not run_key({}, "release", "dev")
 
 
 def test_a_workflow_gets_a_summary_and_outputs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -115,3 +116,25 @@ def test_a_summary_is_cut_to_its_size_and_says_so(text: str, limit: int) -> None
     page = summary(ended(), [text.lstrip("[") or "x", "y" * 600], limit)
     assert len(page.encode()) <= limit
     assert page.endswith("the whole is at [n](l).\n")
+
+
+def test_a_comment_of_the_pull_request_has_the_summary(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    event = tmp_path / "event.json"
+    event.write_text('{"pull_request": {"number": 7}}')
+    monkeypatch.setenv("GITHUB_EVENT_PATH", str(event))
+    monkeypatch.setenv("GITHUB_REPOSITORY", "team/shop")
+    monkeypatch.setenv("GITHUB_TOKEN", "t")
+    written: list[tuple[str, str]] = []
+    monkeypatch.setattr("deployments.github.PullRequest.comment", lambda _, mark, text: written.append((mark, text)))
+    assert trigger(monkeypatch, Server("FAILED"), "provision", "--env", "dev", "--comment") == 1
+    [(mark, text)] = written
+    assert mark == "<!-- symphony: provision dev -->"
+    assert text.startswith("### [n](http://prefect/r): Failed\n")
+    assert "The page plans-dev" in text
+
+
+def test_a_comment_where_there_is_no_pull_request_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GITHUB_EVENT_PATH", raising=False)
+    server = Server()
+    assert trigger(monkeypatch, server, "provision", "--env", "dev", "--comment") == 2
+    assert server.started == []

@@ -72,6 +72,24 @@ def test_each_refusal_is_one_sentence(status: int, kind: type[Exception], said: 
         api(lambda _: httpx.Response(status)).run("r1")
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ('{"detail":"commit is too short."}', "commit is too short."),
+        (
+            '{"exception_detail":[{"loc":["body","name"],"msg":"Field required"},{"loc":["body"],"msg":"Bad"}]}',
+            "name: Field required; Bad",
+        ),
+        ("<html>", "<html>"),
+        ('["no"]', "no"),
+    ],
+)
+def test_what_a_refusal_says_is_told_without_its_json(body: str, said: str) -> None:
+    with pytest.raises(BadInputError) as refused:
+        api(lambda _: httpx.Response(422, text=body)).run("r1")
+    assert str(refused.value).endswith(f"/flow_runs/r1: {said}")
+
+
 def test_an_unknown_deployment_is_named_with_those_that_are_there() -> None:
     there = api(lambda _: httpx.Response(200, json=[{"name": "dev", "id": "d1"}, {"name": "prod", "id": "d2"}]))
     with pytest.raises(BadInputError, match="no deployment release/moon; there are: release/dev, release/prod"):

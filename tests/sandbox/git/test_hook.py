@@ -1,4 +1,5 @@
 import base64
+import dataclasses
 import json
 import threading
 from collections.abc import Iterator
@@ -50,7 +51,7 @@ def prefect() -> Iterator[str]:
 
 
 def settings(prefect: str = "http://127.0.0.1:9") -> GitSettings:
-    return GitSettings("127.0.0.1", 0, "", "symphony", "password", prefect, "secret", "dev")
+    return GitSettings("127.0.0.1", 0, "", "symphony", "password", prefect, "ci:secret", "dev", "/nowhere")
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_only_a_push_to_main_is_released(update: Update, commits: list[str]) -> 
 
 def test_the_release_starts_once_a_commit_and_environment(prefect: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert hook.post_receive(settings(prefect), [f"{OLD} {NEW} refs/heads/main\n"]) == 0
-    login = "Basic " + base64.b64encode(b"admin:secret").decode()
+    login = "Basic " + base64.b64encode(b"ci:secret").decode()
     assert Prefect.calls == [
         ("GET", "/api/deployments/name/release/dev", None, login),
         (
@@ -128,6 +129,33 @@ def test_the_hook_stands_on_the_standard_library() -> None:
     """People wait for it at each push."""
     imports = Path(hook.__file__).read_text().split("class ")[0]
     assert not any(f"import {heavy}" in imports for heavy in ("httpx", "prefect", "pydantic", "psutil"))
+
+
+@pytest.mark.parametrize(
+    ("options", "chosen"),
+    [
+        ([], "api"),
+        (["ci.skip", "trigger=github_actions"], "github_actions"),
+        (["trigger=github_actions", "trigger=api"], "api"),
+    ],
+)
+def test_a_push_says_who_starts_its_release(options: list[str], chosen: str) -> None:
+    given = {f"GIT_PUSH_OPTION_{number}": option for number, option in enumerate(options)}
+    assert hook.trigger(settings(), {**given, "GIT_PUSH_OPTION_COUNT": str(len(options))}) == chosen
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_workflow_releases_the_commit_that_has_it(
+    prefect: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, there: bool
+) -> None:
+    started: list[tuple[Path, str]] = []
+    monkeypatch.setattr(hook, "_has_workflow", lambda _: there)
+    monkeypatch.setattr(hook.workflow, "start", lambda path, commit: started.append((path, commit)))
+    chosen = dataclasses.replace(settings(prefect), trigger="github_actions")
+    assert hook.post_receive(chosen, [f"{OLD} {NEW} refs/heads/main\n"], Path("settings")) == 0
+    assert started == ([(Path("settings"), NEW)] if there else [])
+    assert bool(Prefect.calls) is not there
+    assert ("release.yml" in capsys.readouterr().err) is there
 
 
 def test_a_prefect_whose_database_was_locked_is_asked_again(prefect: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,7 @@ def remote(tmp_path: Path) -> Iterator[Remote]:
         world.prefect_url,
         "x",
         "dev",
+        str(world.state),
     )
     path = world.write(world.folder("git") / "server.json", settings.text())
     assert seed(world)
