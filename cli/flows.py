@@ -18,9 +18,14 @@ def deploy_flows(
 ) -> None:
     """Put every deployment of prefect.yaml onto a Prefect server, with what the flows need there.
 
-    That is the work pool and its queues, the concurrency limits, and the blocks for AWS and Docker. The server is the
-    one of PREFECT_API_URL (and PREFECT_API_AUTH_STRING), or the sandbox's. Safe to repeat: what is as it should be
-    is left alone.
+    That is the work pool and its queues, the concurrency limits, the automations, and the blocks for AWS and Docker;
+    what Symphony put there before and nothing declares any more is taken away. The server is the one of
+    PREFECT_API_URL (and PREFECT_API_AUTH_STRING), or the sandbox's. Safe to repeat: what is as it should be is left
+    alone.
+
+    Run it again after a change of prefect.yaml or symphony.yaml: the run forms offer its environments and
+    applications. Exits with 0 when all is there, 1 when the server refuses or does not answer, 2 for a mistake in
+    either file.
     """
     from rich.console import Console  # noqa: PLC0415 - loaded only where it is used
 
@@ -34,6 +39,8 @@ def deploy_flows(
         console.print(f"  {name}", highlight=False)
 
     done = apply.deploy_flows(api, environments=environment or (), force=force, report=say)
+    if done.removed:
+        console.print(f"Removed, since prefect.yaml has them no more: {', '.join(done.removed)}.", highlight=False)
     console.print(
         f"{len(done.changed)} of {len(done.deployments)} deployments put onto {api.url} in {done.seconds:.1f} s; "
         f"all are version {done.version}.",

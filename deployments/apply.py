@@ -25,12 +25,14 @@ class Applied:
     Attributes:
         deployments: Whole names of all deployments asked for.
         changed: Those that were put onto the server; empty where it had them all as they should be.
+        removed: Those that nothing declares any more, and that are gone.
         version: The fingerprint that they carry.
         seconds: Wall time.
     """
 
     deployments: tuple[str, ...]
     changed: tuple[str, ...]
+    removed: tuple[str, ...]
     version: str
     seconds: float
 
@@ -43,7 +45,7 @@ def deploy_flows(
     force: bool = False,
     report: Callable[[str], None] = lambda _: None,
 ) -> Applied:
-    """Put everything that the flows need onto a Prefect server.
+    """Put everything that the flows need onto a Prefect server, and take away what is no longer declared.
 
     Args:
         api: The server.
@@ -63,13 +65,15 @@ def deploy_flows(
     version = fingerprint(root, everything)
     before = {} if force else api.versions()
     changed = [one for one in declared if before.get(one.full_name) != version]
-    if changed:
+    removed: tuple[str, ...] = ()
+    if changed or before.keys() - {one.full_name for one in everything}:
         from deployments.prefect_api import put  # noqa: PLC0415 - a warm check must not load Prefect
 
-        put(api, configuration, changed, version, report)
+        removed = put(api, configuration, everything, changed, version, report)
     return Applied(
         deployments=tuple(one.full_name for one in declared),
         changed=tuple(one.full_name for one in changed),
+        removed=removed,
         version=version,
         seconds=time.monotonic() - started,
     )

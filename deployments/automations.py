@@ -8,11 +8,15 @@ from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.objects import StateType
 from prefect.events import AutomationCore, EventTrigger, Posture, ResourceSpecification, RunDeployment, SendNotification
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.filters import AutomationFilter, AutomationFilterTags
 from prefect.exceptions import ObjectNotFound
 
 from deployments.listing import Declared
 from deployments.pool import POOL
+from deployments.stale import own_deployments
 from symphony.config import Configuration
 from symphony.errors import BadInputError
 
@@ -20,12 +24,19 @@ PUSH = "aws.ecr.image-action"
 """Prefect's name of EventBridge's event "ECR Image Action"; see ``infra/modules/events``."""
 
 
-DRIFT, FAILURES = "Tell of drift", "Tell of runs that fail"
-"""Names of the automations that notify people."""
+DRIFT, FAILURES, SILENT = "Tell of drift", "Tell of runs that fail", "End runs whose process is gone"
+"""Names of the automations that are not for one environment."""
+OWN = "symphony"
+"""Tag of this project's automations: one that has it and is no longer asked for is removed."""
+_SILENT = timedelta(seconds=90)
+"""Three heartbeats of a run, which prefect.yaml asks for every 30 seconds."""
 
 
 async def ensure_automations(client: PrefectClient, configuration: Configuration, declared: Sequence[Declared]) -> None:
     """Have a push to a watched repository start the watch of its environment, and tell people what they asked for.
+
+    A run whose process is gone is marked as crashed, which frees its place for the next. What is no longer asked for
+    is removed.
 
     Args:
         client: A client of the server, which has the deployments already.
@@ -36,14 +47,21 @@ async def ensure_automations(client: PrefectClient, configuration: Configuration
         BadInputError: A block to notify by is not on the server.
     """
     for one in declared:
-        if one.flow == "watch":
-            await _ensure(client, name_of(str(one.parameters["environment"])), await _watch(client, configuration, one))
-    blocks = {slug: await _block(client, slug) for slug in configuration.notifications.blocks}
-    for name, asked, make in (
-        (DRIFT, configuration.notifications.drift, _of_drift),
-        (FAILURES, configuration.notifications.failures, _of_failures),
-    ):
-        await _ensure(client, name, make(blocks.values()) if asked and blocks else None)
+        if one.flow == "watch" and (watch := await _watch(client, configuration, one)):
+            await _ensure(client, watch)
+    wanted = {name_of(environment) for environment in configuration.environments if configuration.watched(environment)}
+    blocks = [await _block(client, slug) for slug in configuration.notifications.blocks]
+    people = configuration.notifications
+    made = [_of_drift(blocks)] if blocks and people.drift else []
+    made += [_of_failures(blocks)] if blocks and people.failures else []
+    if own := await own_deployments(client):
+        made.append(_of_silence([one.id for one in own]))
+    for automation in made:
+        await _ensure(client, automation)
+    wanted |= {automation.name for automation in made}
+    for present in await client.read_automations(automations=AutomationFilter(tags=AutomationFilterTags(all_=[OWN]))):
+        if present.name not in wanted:
+            await client.delete_automation(present.id)
 
 
 def name_of(environment: str) -> str:
@@ -51,14 +69,14 @@ def name_of(environment: str) -> str:
     return f"New images for {environment}"
 
 
-async def _ensure(client: PrefectClient, name: str, wanted: AutomationCore | None) -> None:
-    """Have exactly this automation of its name, or none."""
-    present = await client.read_automations_by_name(name)
-    for spare in present[1:] if wanted else present:
+async def _ensure(client: PrefectClient, wanted: AutomationCore) -> None:
+    """Have exactly this automation of its name."""
+    present = await client.read_automations_by_name(wanted.name)
+    for spare in present[1:]:
         await client.delete_automation(spare.id)
-    if wanted and present:
+    if present:
         await client.update_automation(present[0].id, wanted)
-    elif wanted:
+    else:
         await client.create_automation(wanted)
 
 
@@ -78,6 +96,7 @@ async def _watch(client: PrefectClient, configuration: Configuration, one: Decla
     }
     return AutomationCore(
         name=name_of(environment),
+        tags=[OWN],
         description=f"Starts {one.full_name} when an image is pushed to one of its repositories.",
         trigger=_at_once({PUSH}, match),
         actions=[RunDeployment.model_validate({"deployment_id": deployment.id})],
@@ -92,6 +111,7 @@ def _of_drift(blocks: Iterable[UUID]) -> AutomationCore:
     )
     return AutomationCore(
         name=DRIFT,
+        tags=[OWN],
         description="Tells people of what has moved, and of what is as it should be again.",
         trigger=_at_once(
             {"symphony.drift.found", "symphony.drift.cleared"}, {"prefect.resource.id": "symphony.drift.*"}
@@ -103,15 +123,56 @@ def _of_drift(blocks: Iterable[UUID]) -> AutomationCore:
 def _of_failures(blocks: Iterable[UUID]) -> AutomationCore:
     """Runs of Symphony's work pool that fail, crash, run out of time, or do not begin."""
     states = ("Failed", "Crashed", "TimedOut", "Late")
-    body = "{{ flow_run.name }} is {{ flow_run.state.name }}: {{ flow_run.state.message }}\n{{ flow_run|ui_url }}"
+    body = (
+        "{{ flow_run.name }} ({{ flow.name }}/{{ deployment.name }}) is {{ flow_run.state.name }}: "
+        "{{ flow_run.state.message or 'it should have begun by now; is a worker up?' }}\n{{ flow_run|ui_url }}"
+    )
     pool = {"prefect.resource.role": "work-pool", "prefect.resource.name": POOL}
     return AutomationCore(
         name=FAILURES,
+        tags=[OWN],
         description="Tells people why a run of Symphony failed, or that it is late.",
         trigger=_at_once(
             {f"prefect.flow-run.{state}" for state in states}, {"prefect.resource.id": "prefect.flow-run.*"}, pool
         ),
         actions=[*_told(blocks, "Symphony: {{ flow_run.name }} is {{ flow_run.state.name }}", body)],
+    )
+
+
+def _of_silence(deployments: Iterable[UUID]) -> AutomationCore:
+    """Runs of these deployments that gave a sign of life, or were about to begin, and then give none.
+
+    A run's heartbeat comes from its own process, so it ends with the worker's machine, which could tell nobody. Any
+    event of a run is a sign of life, one that it ended by among them, whatever the state is called.
+    """
+    alive = {f"prefect.flow-run.{sign}" for sign in ("Pending", "Running", "Retrying", "Cancelling", "heartbeat")}
+    ours: dict[str, str | list[str]] = {
+        "prefect.resource.role": "deployment",
+        "prefect.resource.id": [f"prefect.deployment.{one}" for one in deployments],
+    }
+    return AutomationCore(
+        name=SILENT,
+        tags=[OWN],
+        description=f"Marks a run as crashed that has given no sign of life for {_SILENT.seconds} seconds.",
+        trigger=EventTrigger(
+            after=alive,
+            expect={"prefect.flow-run.*"},
+            match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
+            match_related=ResourceSpecification(ours),
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=_SILENT,
+        ),
+        actions=[
+            ChangeFlowRunState(
+                name=None,
+                state=StateType.CRASHED,
+                force=False,
+                message=f"Its process gave no sign of life for {_SILENT.seconds} seconds: the worker or its machine is "
+                "gone. Start it again: it ends in the same state.",
+            )
+        ],
     )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
+import logging
 import re
 import time
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -21,6 +24,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from deployments.choices import strangers
 from symphony.errors import BadInputError, SymphonyError
 
 _POLL_SECONDS = 0.25
@@ -155,8 +159,19 @@ class PrefectApi:
         # The server lets a name pass that the flow does not have, and the run crashes of it.
         if names and (strange := sorted(parameters.keys() - names.keys())):
             raise BadInputError(f"{flow} has no parameter {', '.join(strange)}; there are: {', '.join(names)}.")
+        for name, (values, choices) in strangers(names or {}, parameters).items():
+            raise BadInputError(
+                f"{flow}/{deployment} does not take {', '.join(values)} as {name}; there are: {', '.join(choices)}. "
+                "After a change of symphony.yaml, `symphony deploy-flows` brings the choices up to date."
+            )
         # A key of its own where none is given: a request that is sent again must not start a second run.
-        body = {"parameters": parameters, "idempotency_key": key or uuid.uuid4().hex, "state": {"type": "SCHEDULED"}}
+        body = {
+            # Until it begins, and then says itself what it does.
+            "name": f"{flow} → {deployment}",
+            "parameters": parameters,
+            "idempotency_key": key or uuid.uuid4().hex,
+            "state": {"type": "SCHEDULED"},
+        }
         return Run.model_validate(self.call("POST", f"/deployments/{wanted['id']}/create_flow_run", body))
 
     def find(self, key: str) -> Run | None:
@@ -172,6 +187,43 @@ class PrefectApi:
             BadInputError: No such run.
         """
         return Run.model_validate(self.call("GET", f"/flow_runs/{identity}", missing=f"the run {identity}"))
+
+    def named(self, what: str) -> Run:
+        """The newest run that somebody names by (the beginning of) its id, its name, or FLOW/ENV of its deployment.
+
+        Raises:
+            BadInputError: None of the newest 200 is it.
+        """
+        with contextlib.suppress(ValueError):
+            return self.run(str(uuid.UUID(what)))
+        flow, slash, deployment = what.partition("/")
+        due = {"expected_start_time": {"before_": datetime.now(UTC).isoformat()}}
+        body: dict[str, Any] = {"flow_runs": due, "sort": "START_TIME_DESC", "limit": _PAGE}
+        if slash:
+            body |= {"flows": {"name": {"any_": [flow]}}, "deployments": {"name": {"any_": [deployment]}}}
+        for one in map(Run.model_validate, self.call("POST", "/flow_runs/filter", body)):
+            if slash or one.name == what or (what and one.id.startswith(what.lower())):
+                return one
+        raise BadInputError(
+            f"Prefect at {self.url} has no run {what!r} among its newest; name one by its id, its name, or the flow "
+            "and environment of its deployment, such as release/dev."
+        )
+
+    def logs(self, identity: str, after: int = 0) -> Iterator[dict[str, Any]]:
+        """What a run has logged, in order, from so many entries on: time, level and message of each."""
+        for offset in itertools.count(after, _PAGE):
+            body = {
+                "logs": {"flow_run_id": {"any_": [identity]}},
+                "sort": "TIMESTAMP_ASC",
+                "limit": _PAGE,
+                "offset": offset,
+            }
+            page = self.call("POST", "/logs/filter", body)
+            for one in page:
+                level = logging.getLevelName(one["level"])
+                yield {"timestamp": one["timestamp"], "level": level, "message": one["message"]}
+            if len(page) < _PAGE:
+                return
 
     def tasks(self, identity: str) -> list[TaskState]:
         """The task runs of a run, in the order they started."""
@@ -202,11 +254,12 @@ class PrefectApi:
         return str(found[0]["data"]) if found else None
 
     def versions(self) -> dict[str, str]:
-        """Version of each deployment, by its whole name, such as ``release/dev``."""
+        """Version of each deployment of this project's flows, by its whole name, such as ``release/dev``."""
         flows = {flow["id"]: flow["name"] for flow in self._pages("/flows/filter")}
         return {
             f"{flows.get(one['flow_id'])}/{one['name']}": one["version"] or ""
             for one in self._pages("/deployments/filter")
+            if (one.get("entrypoint") or "").startswith("flows.")
         }
 
     def cancel(self, identity: str) -> None:

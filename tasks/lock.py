@@ -23,9 +23,12 @@ from tasks.holder import Holder, holder_of
 _SECONDS = 1800
 """How long a run waits for another one; above any deploy's own time limit."""
 _POLL_SECONDS = (0.4, 0.9)
-_UNIT_LEASE: dict[str, Any] = {"lease_duration": 60, "raise_on_lease_renewal_failure": False}
-"""The slot of a process that died is free again after a minute, the shortest that Prefect takes. A lease lost to a
-server that was away cuts no apply off: half an apply is worse, and the lock in S3 is beneath."""
+_LEASE: dict[str, Any] = {"lease_duration": 120, "raise_on_lease_renewal_failure": False}
+"""The slot of a process that died is free again after two minutes, and a busy server has thirty seconds to take a
+renewal. A lease lost to one that was away cuts no deploy off, which would be half done: the commits to the desired
+state are still made one upon the other."""
+_UNIT_LEASE = _LEASE | {"lease_duration": 60}
+"""The shortest that Prefect takes; half an apply is worse than two, and the lock in S3 is beneath."""
 _PAGE = 200
 _held: ContextVar[frozenset[str]] = ContextVar("held", default=frozenset())
 
@@ -42,7 +45,7 @@ def locked(environment: str, applications: Collection[str]) -> contextlib.Abstra
     Raises:
         SymphonyError: Somebody else held one for too long.
     """
-    return _holding({deploy_limit(environment, name) for name in applications})
+    return _holding({deploy_limit(environment, name) for name in applications}, **_LEASE)
 
 
 def locked_units(environment: str, units: Collection[str]) -> contextlib.AbstractContextManager[None]:

@@ -17,7 +17,7 @@ from prefect_aws import AwsCredentials
 from prefect_docker import DockerHost
 
 from deployments.apply import ROOT, deploy_flows
-from deployments.automations import DRIFT, FAILURES, ensure_automations
+from deployments.automations import DRIFT, FAILURES, SILENT, ensure_automations
 from deployments.client import PrefectApi
 from deployments.listing import read
 from deployments.pool import POOL, QUEUES
@@ -28,8 +28,22 @@ from symphony.tool import run
 KEPT = (
     *("name", "tags", "parameters", "description", "entrypoint", "path", "pull_steps", "work_pool_name"),
     *("work_queue_name", "enforce_parameter_schema", "job_variables", "concurrency_options", "paused"),
-    *("parameter_openapi_schema", "storage_document_id"),
+    "storage_document_id",
 )
+
+
+def without_choices(schema: Any) -> Any:
+    """A schema as Prefect makes it, which knows nothing of symphony.yaml."""
+    if isinstance(schema, dict):
+        return {key: without_choices(value) for key, value in schema.items() if key != "enum"}
+    return [without_choices(one) for one in schema] if isinstance(schema, list) else schema
+
+
+MORE = """
+  - <<: *release
+    name: dev-more
+    tags: [release, dev]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +64,8 @@ def deployments(api: PrefectApi) -> dict[str, dict[str, Any]]:
         limit = (one["global_concurrency_limit"] or {}).get("limit")
         when = ("interval", "cron")
         clocks = [([clock["schedule"].get(key) for key in when], clock["active"]) for clock in one["schedules"]]
-        found[f"{one['entrypoint']} {one['name']}"] = {**{key: one[key] for key in KEPT}, "limit": limit, "at": clocks}
+        same = {key: one[key] for key in KEPT} | {"schema": without_choices(one["parameter_openapi_schema"])}
+        found[f"{one['entrypoint']} {one['name']}"] = {**same, "limit": limit, "at": clocks}
     return found
 
 
@@ -123,10 +138,10 @@ def test_people_are_told_by_the_blocks_that_symphony_yaml_names(api: PrefectApi)
     for name in ("platform", "night"):
         SlackWebhook(url="http://127.0.0.1:9/hook").save(name)
     both = ("slack-webhook/platform", "slack-webhook/night")
-    assert told(blocks=both) == {DRIFT: 2, FAILURES: 2}
-    assert told(blocks=both[:1], failures=False) == {DRIFT: 1}
-    assert told(blocks=both[:1], drift=False) == {FAILURES: 1}
-    assert told() == {}
+    assert told(blocks=both) == {DRIFT: 2, FAILURES: 2, SILENT: 1}
+    assert told(blocks=both[:1], failures=False) == {DRIFT: 1, SILENT: 1}
+    assert told(blocks=both[:1], drift=False) == {FAILURES: 1, SILENT: 1}
+    assert told() == {SILENT: 1}
 
 
 def test_limits_hold_one_slot_each(api: PrefectApi) -> None:
@@ -147,6 +162,95 @@ def test_blocks_say_where_and_hold_no_key(api: PrefectApi) -> None:
     assert aws.aws_access_key_id is None
     assert aws.aws_secret_access_key is None
     assert DockerHost.load("docker").base_url is None
+
+
+def test_the_run_form_offers_environments_and_applications_and_nothing_else_is_taken(api: PrefectApi) -> None:
+    def form(deployment: str) -> dict[str, Any]:
+        found: dict[str, Any] = httpx.get(f"{api.url}/deployments/name/{deployment}", timeout=30).json()
+        properties: dict[str, Any] = found["parameter_openapi_schema"]["properties"]
+        assert all(one.get("description") for one in properties.values())
+        return properties
+
+    assert form("deploy/staging")["environment"]["enum"] == ["staging"]
+    for name in ("applications", "restore"):
+        (items,) = [one["items"] for one in form("deploy/dev")[name]["anyOf"] if "items" in one]
+        assert items["enum"] == ["hello", "greet"]
+    assert form("rollback/dev")["action"]["enum"] == ["go back", "lift the hold"]
+    assert "enum" not in form("release/dev")["commit"]
+    for parameters, said in (
+        ({"environment": "moon"}, "deploy/dev does not take moon as environment; there are: dev"),
+        ({"applications": ["hello", "nothing"]}, "does not take nothing as applications; there are: hello, greet"),
+    ):
+        with pytest.raises(BadInputError, match=said):
+            api.start("deploy", "dev", parameters)
+        path = f"/deployments/{httpx.get(f'{api.url}/deployments/name/deploy/dev', timeout=30).json()['id']}"
+        answer = httpx.post(f"{api.url}{path}/create_flow_run", json={"parameters": parameters}, timeout=30)
+        assert answer.is_client_error, "the server itself took it"
+    assert api.start("deploy", "dev", {"applications": None}).state_type == "SCHEDULED"
+    assert api.start("deploy", "dev", {"applications": ["greet"]}).state_type == "SCHEDULED"
+
+
+def test_what_is_no_longer_declared_is_removed_and_nothing_of_others(api: PrefectApi, tmp_path: Path) -> None:
+    def there() -> tuple[set[str], set[str], set[str], set[str]]:
+        limits = {one["name"] for one in ask(api, "/v2/concurrency_limits/filter", {})}
+        blocks = {one["name"] for one in ask(api, "/block_documents/filter", {})}
+        automations = {one["name"] for one in ask(api, "/automations/filter", {})}
+        return set(api.versions()), limits, blocks, automations
+
+    aside = {"name": "deploy-dev", "limit": 1}
+    httpx.post(f"{api.url}/v2/concurrency_limits/", json=aside, timeout=30).raise_for_status()
+    AwsCredentials(region_name="eu-west-1").save("theirs", overwrite=True)
+    text = (ROOT / "symphony.yaml").read_text()
+    listed = (ROOT / "prefect.yaml").read_text()
+    watched = '    repository: "{environment}/greet"\n'
+    text = text.replace(watched, watched + "    watch: {dev: {policy: newest-build}}\n")
+    (tmp_path / "prefect.yaml").write_text(listed + MORE)
+    more = text.replace("  greet:  #", "  more:\n    source: x\n    chart: x\n    repository: x\n  greet:  #")
+    (tmp_path / "symphony.yaml").write_text(
+        more.replace("region: eu-central-1", "region: eu-central-1\n      credentials: named")
+    )
+    assert "release/dev-more" in deploy_flows(api, tmp_path, force=True).deployments
+    deployments, limits, blocks, automations = there()
+    assert "release/dev-more" in deployments
+    assert {"deploy-dev-more", "deploy-prod-more"} < limits
+    assert "named" in blocks
+    assert "New images for dev" in automations
+    done = deploy_flows(api)
+    assert done.removed == ("release/dev-more",)
+    deployments, limits, blocks, automations = there()
+    assert deployments == {one.full_name for one in read(ROOT / "prefect.yaml")}
+    assert "deploy-dev-hello" in limits
+    assert not {name for name in limits if name.endswith("-more")}
+    assert "New images for dev" not in automations
+    assert {"theirs", "aws", "docker"} <= blocks
+    assert "named" not in blocks
+    assert "deploy-dev" in limits
+    assert deploy_flows(api).removed == ()
+
+
+def test_a_run_is_named_by_its_id_the_beginning_of_it_its_name_or_its_deployment(api: PrefectApi) -> None:
+    api.start("smoke", "dev", {})
+    run = api.start("smoke", "dev", {})
+    for what in (run.id, run.id[:13], run.name, "smoke/dev"):
+        assert api.named(what).id == run.id
+    for what in ("smoke/moon", "nobody", ""):
+        with pytest.raises(BadInputError, match=f"has no run '{what}' among its newest"):
+            api.named(what)
+
+
+def test_what_a_run_logged_is_read_in_order_from_where_one_was(api: PrefectApi) -> None:
+    run = api.start("smoke", "dev", {}).id
+    entries = [
+        {"name": "n", "level": 20, "message": f"line {n}", "timestamp": f"2026-01-02T10:{n // 60:02}:{n % 60:02}Z"}
+        for n in range(250)
+    ]
+    body = [{**one, "flow_run_id": run} for one in entries]
+    httpx.post(f"{api.url}/logs/", json=body, timeout=30).raise_for_status()
+    assert [one["message"] for one in api.logs(run)] == [f"line {n}" for n in range(250)]
+    assert [(one["level"], one["message"]) for one in api.logs(run, 248)] == [
+        ("INFO", "line 248"),
+        ("INFO", "line 249"),
+    ]
 
 
 def test_a_parameter_that_does_not_fit_is_refused_by_the_server(api: PrefectApi) -> None:

@@ -168,11 +168,19 @@ def test_versions_of_deployments_are_told_by_whole_name_over_all_pages() -> None
         if request.url.path.endswith("/flows/filter"):
             return httpx.Response(200, json=[{"id": "f", "name": "smoke"}])
         numbers = range(asked["offset"], min(asked["offset"] + asked["limit"], 201))
-        return httpx.Response(200, json=[{"flow_id": "f", "name": f"d{n}", "version": "v"} for n in numbers])
+        return httpx.Response(
+            200,
+            json=[
+                {"flow_id": "f", "name": f"d{n}", "version": "v", "entrypoint": f"{whose}.smoke.smoke"} for n in numbers
+            ],
+        )
 
+    whose = "flows"
     found = api(answer).versions()
     assert len(found) == 201
     assert found["smoke/d200"] == "v"
+    whose = "others"
+    assert api(answer).versions() == {}
 
 
 def test_a_server_that_never_comes_is_waited_for_no_longer_than_asked() -> None:

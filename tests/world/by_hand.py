@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import json
@@ -12,12 +13,16 @@ from typing import Any
 
 from kubernetes.client import ApiClient
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
+from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
+from deployments.apply import ROOT
+from deployments.automations import ensure_automations
 from deployments.client import PrefectApi
 from sandbox import manifest
 from sandbox.aws.client import client
 from sandbox.world import World
+from symphony.config import Notifications, load
 from tests.world.seat import until
 
 SET = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applicationsets/symphony"
@@ -132,3 +137,16 @@ def webhook(api: PrefectApi, name: str) -> Iterator[list[str]]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def notify(api: PrefectApi, *blocks: str) -> None:
+    """Have people told by these blocks alone."""
+    update = {"notifications": Notifications(blocks=blocks)}
+    configuration = load(ROOT / "symphony.yaml").model_copy(update=update)
+
+    async def ensure() -> None:
+        async with get_client() as client:
+            await ensure_automations(client, configuration, ())
+
+    with temporary_settings({PREFECT_API_URL: api.url, PREFECT_API_AUTH_STRING: api.auth}):
+        asyncio.run(ensure())

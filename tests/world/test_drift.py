@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import secrets
 import sqlite3
@@ -13,16 +12,11 @@ from typing import Any
 
 import pytest
 from kubernetes.client import ApiClient
-from prefect.client.orchestration import get_client
-from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
-from deployments.apply import ROOT
-from deployments.automations import ensure_automations
 from deployments.client import Run
 from sandbox import manifest
 from sandbox.prefect import database
 from sandbox.world import World
-from symphony.config import Notifications, load
 from tests.authority import Authority
 from tests.world import by_hand
 from tests.world.operations import SECRET_TAG, Operator, append
@@ -65,15 +59,7 @@ class Eye(Operator):
 
     def notify(self, *blocks: str) -> None:
         """Have people told by these blocks alone."""
-        update = {"notifications": Notifications(blocks=blocks)}
-        configuration = load(ROOT / "symphony.yaml").model_copy(update=update)
-
-        async def ensure() -> None:
-            async with get_client() as client:
-                await ensure_automations(client, configuration, ())
-
-        with temporary_settings({PREFECT_API_URL: self.api.url, PREFECT_API_AUTH_STRING: self.api.auth}):
-            asyncio.run(ensure())
+        by_hand.notify(self.api, *blocks)
 
     def edited(self, copy: Path) -> None:
         """A unit with a secret, an application with a ConfigMap, an authority of certificates, and a reconcile."""

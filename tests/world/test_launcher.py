@@ -16,10 +16,13 @@ from deployments.client import PrefectApi
 from deployments.engine import connect as connect_launcher
 from sandbox.daemon import recorded
 from sandbox.lifecycle import up
-from sandbox.prefect.part import LAUNCHER
+from sandbox.prefect.part import LAUNCHER, WORKER
 from sandbox.world import World
+from tests.world import by_hand
 
 SECONDS = 240.0
+ENDED_SECONDS = 150
+"""Until a run whose worker is gone is told, and the next one has its place."""
 
 
 def until(answer: Callable[[], Any]) -> Any:
@@ -125,6 +128,39 @@ def test_runs_outlive_a_killed_launcher_and_start_plainly_until_it_is_back(world
     until(lambda: state(api, plain) == "COMPLETED")
     up(world)
     assert LAUNCHER in recorded(world)
+
+
+def test_runs_whose_worker_is_gone_are_crashed_people_are_told_and_the_next_one_begins(
+    world: World, api: PrefectApi
+) -> None:
+    with by_hand.webhook(api, "try-launcher") as heard:
+        by_hand.notify(api, "custom-webhook/try-launcher")
+        try:
+            with git_hangs(world):
+                run = api.start("release", "dev", {"commit": "main"}).id
+                until(lambda: api.tasks(run))
+                worker = psutil.Process(recorded(world)[WORKER])
+                processes = [worker, client(run), *launched(world)]
+                worker.suspend()
+                held = begin(api)
+                for process in processes:
+                    process.kill()
+                since = time.monotonic()
+                # As a worker leaves it that dies between taking a run and starting it.
+                api.call("POST", f"/flow_runs/{held}/set_state", {"state": {"type": "PENDING"}, "force": True})
+            after = api.start("release", "dev", {"commit": "main"}).id
+            told = until(lambda: [one for one in heard if after in one])
+            assert told[0].startswith("Symphony: release → dev is Late\n")
+            assert "(release/dev) is Late: it should have begun by now; is a worker up?" in told[0]
+            up(world)
+            for dead in (run, held):
+                told = until(lambda dead=dead: [one for one in heard if dead in one])
+                assert "/dev) is Crashed: Its process gave no sign of life for 90 seconds" in told[0]
+                assert state(api, dead) == "CRASHED"
+            until(lambda: state(api, after) == "COMPLETED")
+            assert time.monotonic() - since < ENDED_SECONDS
+        finally:
+            by_hand.notify(api)
 
 
 def test_a_launcher_loads_changed_code_anew(world: World, api: PrefectApi) -> None:

@@ -197,8 +197,6 @@ def test_a_failed_release_is_not_lost_by_the_next_push(platform: Platform) -> No
     ("flow", "parameters", "said"),
     [
         ("release", {"commit": "no-such-branch"}, "'no-such-branch' is not in the Git remote"),
-        ("release", {"environment": "moon"}, "'moon' is not in symphony.yaml; there are: dev, staging, prod"),
-        ("build", {"applications": ["nothing"]}, "'nothing' is not in symphony.yaml; there are: hello"),
         ("deploy", {"images": {"nothing": "sha256:" + "0" * 64}}, "nothing"),
         ("provision", {"commit": "f" * 40}, "is not in the Git remote"),
     ],
