@@ -11,7 +11,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.build import build_images
 from flows.deploy import deploy_images
-from flows.names import run_name
+from flows.names import named, run_name
 from flows.provision import ProvisionError, provision_change
 from flows.stages import ask_urls, recorded
 from flows.supply_chain import attached
@@ -25,6 +25,7 @@ from tasks.change import open_change, superseded_by
 from tasks.desired import removed_applications, watched_images
 from tasks.holds import held, held_sentence
 from tasks.lock import locked
+from tasks.naming import rename
 from tasks.removal import show_removed
 from tasks.story import Story
 
@@ -91,6 +92,8 @@ def release_change(change: Change, *, approved_by: str = "", approval_hours: flo
                 raise HeldError(held_sentence(change.environment, story.left))
             get_run_logger().info("Nothing affected since %s: no unit, no application.", (change.base or "")[:12])
             return None
+        if moving := [*applications, *story.removed]:
+            rename(named("release", {"environment": change.environment, "commit": change.commit}, moving))
         with contextlib.ExitStack() as beside:
             with story.stage("build"):
                 watched = watched_images(change, applications)
