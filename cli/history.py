@@ -33,7 +33,7 @@ def history(  # noqa: PLR0913, PLR0917 - one argument an option
     """List releases, promotions and rollbacks, newest first, or the four DORA figures that come out of them."""
     from symphony.figures import figures  # noqa: PLC0415 - loaded only where it is used
 
-    configuration, mirror = _opened(environment)
+    configuration, mirror = opened(environment)
     from tasks.records import newest  # noqa: PLC0415 - Prefect reads its settings when it is loaded
 
     every = newest(mirror, environment)
@@ -66,7 +66,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show what Git keeps of one release, promotion or rollback; of several that fit, the newest."""
-    configuration, mirror = _opened()
+    configuration, mirror = opened()
     from tasks.records import find_record  # noqa: PLC0415 - Prefect reads its settings when it is loaded
     from tasks.story import page  # noqa: PLC0415
 
@@ -81,7 +81,7 @@ def show(
     Console().print(Markdown(page(record, known.argocd.url if known else "")))
 
 
-def _opened(environment: str = "") -> tuple[Any, Any]:
+def opened(environment: str = "") -> tuple[Any, Any]:
     """The configuration of this machine, which has the environment, and its mirror of the remote, up to date."""
     from cli.connection import adopt  # noqa: PLC0415 - loaded only where it is used
 

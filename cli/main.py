@@ -33,10 +33,11 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("demo", "cli.demo", "Change the example service, push it, and follow the release until it is served."),
     Entry("up", "cli.sandbox", "Start the sandbox, or repair it."),
     Entry("down", "cli.sandbox", "Stop the sandbox and leave nothing behind."),
-    Entry("status", "cli.sandbox", "Show each part of the sandbox."),
+    Entry("status", "cli.status", "Show what runs where; with --sandbox, each part of the sandbox."),
     Entry("doctor", "cli.sandbox", "Find out what is wrong, and say what to do."),
-    Entry("open", "cli.sandbox", "Open a page of the sandbox in the browser."),
-    Entry("logs", "cli.sandbox", "Show the last log lines of a part."),
+    Entry("init", "cli.init", "Write a first symphony.yaml from what a repository has."),
+    Entry("open", "cli.runs", "Open Prefect's UI, a run in it, or a page of the sandbox."),
+    Entry("logs", "cli.runs", "Show what a run has logged, or a part of the sandbox."),
     Entry("deploy-flows", "cli.flows", "Put the deployments of prefect.yaml onto a Prefect server."),
     Entry(
         "worker", "cli.worker", "Serve runs on this machine: a Prefect worker, and a launcher that saves their start."
@@ -91,7 +92,11 @@ def _load(entry: Entry) -> Any:
 
 
 app = typer.Typer(
-    cls=_Lazy, no_args_is_help=True, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]}
+    cls=_Lazy,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Every command ends with 0 when it did what was asked, 1 when that failed, 2 for bad input; where it says "
+    "so, with another code. `symphony COMMAND --help` tells the rest.",
 )
 
 

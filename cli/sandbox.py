@@ -1,4 +1,4 @@
-"""``symphony up``, ``down``, ``status``, ``doctor``, ``open`` and ``logs``: the local world of real parts."""
+"""``symphony up``, ``down`` and ``doctor``: the local world of real parts."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-
-from symphony.errors import BadInputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -77,11 +75,14 @@ def stop(
     console.print("The sandbox is down." if not keep_state else f"The sandbox is down; {here.state} is kept.")
 
 
-@app.command("status")
-def show(as_json: Json = False) -> None:
+def show(*, as_json: bool = False) -> None:
     """Show each part of the sandbox: whether it answers, its processes, memory, ports, and what to open.
 
-    Exits with 1 when a part is not ready.
+    Args:
+        as_json: Print it for programs.
+
+    Raises:
+        typer.Exit: A part is not ready (exit code 1).
     """
     from rich.console import Console  # noqa: PLC0415
 
@@ -124,42 +125,41 @@ def examine(as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command("open")
-def visit(
-    what: Annotated[str, typer.Argument(help="Prefect, argocd or hello.")] = "prefect",
-) -> None:
-    """Open a page of the sandbox in the browser, and say who logs in and where the password is."""
+def pages() -> dict[str, tuple[str, str]]:
+    """Address and login of the sandbox's pages by a short name; none where it is not up on this machine."""
     from cli.world import world  # noqa: PLC0415
     from sandbox.status import addresses  # noqa: PLC0415
 
-    pages = {one.name.split(" (")[0].replace(" ", "").lower(): one for one in addresses(world())[:3]}
-    page = pages.get(what.lower())
-    if page is None:
-        raise BadInputError(f"There is no page {what!r}; there are: {', '.join(pages)}.")
-    login = f" (user {page.user}, password in {page.secret})" if page.user else ""
-    typer.echo(f"{page.url}{login}")
-    typer.launch(page.url)
+    here = world()
+    found = {}
+    for one in addresses(here)[:3] if here.state.exists() else ():
+        login = f" (user {one.user}, password in {one.secret})" if one.user else ""
+        found[one.name.split(" (", maxsplit=1)[0].replace(" ", "").lower()] = (one.url, login)
+    return found
 
 
-@app.command("logs")
-def logs(
-    part: Annotated[str, typer.Argument(help="A part, such as kubernetes, or one of its processes.")],
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many of the last lines.")] = 40,
-) -> None:
-    """Show the last log lines of a part's processes."""
+def part_logs(part: str, lines: int) -> bool:
+    """Show the last log lines of a part's processes.
+
+    Args:
+        part: A part, or one of its processes.
+        lines: How many of each.
+
+    Returns:
+        Whether there is such a part.
+    """
     from cli.world import world  # noqa: PLC0415
     from sandbox.parts import parts  # noqa: PLC0415
 
     here = world()
     known = {one.name: one.daemons for one in parts(here)}
     names = known.get(part) or tuple(name for daemons in known.values() for name in daemons if name == part)
-    if not names:
-        raise BadInputError(f"There is no part {part!r}; there are: {', '.join(known)}.")
     for name in names:
         path = here.state / "logs" / f"{name}.log"
         typer.echo(f"── {path}")
         for line in _last(path, lines):
             typer.echo(line)
+    return bool(names)
 
 
 def _last(path: Path, lines: int) -> deque[str]:

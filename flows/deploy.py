@@ -32,6 +32,7 @@ from tasks.holds import held_sentence
 from tasks.lock import locked
 from tasks.manifest_diff import show_changes
 from tasks.moving import may_not_move
+from tasks.overview import overview_after
 from tasks.proposal import wait_for_merge
 from tasks.reconcile import moved_applications
 from tasks.rollout import Outcome, RolloutError, reach_argocd, refresh_applications, wait_until_live
@@ -64,7 +65,7 @@ def deploy(  # noqa: PLR0913 - the fields of the run form
         restore: Applications whose objects in the cluster are brought back to what the environment's branch has,
             and nothing else; a person is always asked first.
     """
-    with open_change(environment, commit) as change:
+    with open_change(environment, commit) as change, overview_after(change):
         if restore:
             return restore_applications(change, restore, Consent(approved_by, approval_hours, always=True))
         given = tuple(image_by_digest(change, name, digest) for name, digest in (images or {}).items())

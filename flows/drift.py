@@ -25,6 +25,7 @@ from tasks.desired import image_of, read_desired
 from tasks.findings import keep_findings, tell
 from tasks.image_drift import look_at_images
 from tasks.live import live_of
+from tasks.overview import overview_after
 from tasks.reconcile import Reconcile, reconcile
 from tasks.shared_provider import SharedProviders
 from tasks.unit_drift import look_at_unit
@@ -40,7 +41,7 @@ def drift(environment: Name) -> Any:
     Args:
         environment: Environment of symphony.yaml to look at.
     """
-    with open_change(environment) as change:
+    with open_change(environment) as change, overview_after(change):
         report = look(change)
         if not report.standing:
             return Completed(message=f"Nothing of {environment} has moved.")

@@ -9,6 +9,7 @@ from prefect.exceptions import Pause
 
 from flows.deploy import prove
 from symphony.errors import SymphonyError
+from tasks.overview import show_overview
 from tasks.records import show_figures, write_record
 from tasks.story import Story
 
@@ -55,3 +56,4 @@ def _keep(story: Story) -> None:
     story.tell()
     write_record(story.change.mirror, story.record())
     show_figures(story.change.mirror, story.change.environment)
+    show_overview(story.change)

@@ -42,7 +42,7 @@ def api(world: World) -> Iterator[client.ApiClient]:
         except urllib3.exceptions.HTTPError as error:
             host = connection.configuration.host
             raise TransientError(
-                f"The cluster's API server at {host} does not answer; see `symphony status`."
+                f"The cluster's API server at {host} does not answer; see `symphony status --sandbox`."
             ) from error
         except ApiException as error:
             raise SymphonyError(

@@ -27,7 +27,7 @@ def login(world: World) -> str:
         answer = httpx.post(f"{url(world)}/api/v1/session", json=body, timeout=_SECONDS, trust_env=False)
     except httpx.HTTPError as error:
         raise SymphonyError(
-            f"Argo CD at {url(world)} does not answer a login: {error}; see `symphony status`."
+            f"Argo CD at {url(world)} does not answer a login: {error}; see `symphony status --sandbox`."
         ) from error
     if answer.status_code != httpx.codes.OK:
         raise SymphonyError(

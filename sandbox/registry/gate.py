@@ -66,7 +66,7 @@ class Gate:
                 return errors.refusal(
                     503,
                     "UNAVAILABLE",
-                    f"The registry cannot reach what stands behind it ({error}); see `symphony status`.",
+                    f"The registry cannot reach what stands behind it ({error}); see `symphony status --sandbox`.",
                 )
 
         async def notified(request: Request) -> Response:
