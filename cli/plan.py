@@ -12,7 +12,8 @@ from rich.console import Console
 from typer.core import TyperCommand
 
 from cli.connection import connect
-from cli.following import follow, story
+from cli.following import story
+from cli.running import AsJson, Detach, Environment, followed
 from deployments.client import PrefectApi, Run
 from symphony.errors import SymphonyError
 
@@ -93,20 +94,22 @@ class _PlanCommand(TyperCommand):
 @app.command("plan", cls=_PlanCommand)
 def plan(
     commit: Annotated[str, typer.Argument(help="Branch, tag or commit id to plan.")] = "main",
-    environment: Annotated[str, typer.Option("--env", "-e", help="Environment of symphony.yaml.")] = "dev",
+    environment: Environment = "dev",
     since: Annotated[
         str, typer.Option("--since", help="Compare with this commit instead of the environment's last good release.")
     ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    detach: Detach = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show what a commit would change in an environment's infrastructure; nothing is applied.
 
-    Exits with 0 when nothing would change, 2 when something would, 1 for an error, bad input among them.
+    Exits with 0 when nothing would change (or, with --detach, when the run has begun), 2 when something would, 1 for an
+    error, bad input among them, 130 where following was broken off.
     """
     console = Console(stderr=as_json)
     summary = PlanSummary(environment=environment, commit=commit, since=since)
     try:
-        summary = planned(console, connect(), summary, quiet=as_json)
+        summary = planned(console, connect(), summary, quiet=as_json, detach=detach)
     except SymphonyError as error:
         summary = summary.model_copy(update={"error": str(error)})
     if as_json:
@@ -116,7 +119,9 @@ def plan(
     raise typer.Exit(summary.code)
 
 
-def planned(console: Console, api: PrefectApi, asked: PlanSummary, *, quiet: bool = False) -> PlanSummary:
+def planned(
+    console: Console, api: PrefectApi, asked: PlanSummary, *, quiet: bool = False, detach: bool = False
+) -> PlanSummary:
     """Run the plan on the server, follow it, and read what it found.
 
     Args:
@@ -124,6 +129,7 @@ def planned(console: Console, api: PrefectApi, asked: PlanSummary, *, quiet: boo
         api: The server with the deployment ``provision/<environment>``.
         asked: Environment, commit and what to compare with.
         quiet: Do not show the plans themselves.
+        detach: Return as soon as the run has begun; nothing is known of its units then.
 
     Raises:
         BadInputError: There is no such deployment, or its parameters refuse what was asked.
@@ -134,9 +140,11 @@ def planned(console: Console, api: PrefectApi, asked: PlanSummary, *, quiet: boo
         parameters["since"] = asked.since
     run = api.start("provision", asked.environment, parameters)
     console.print(f"[dim]{api.link(run.id)}[/]")
+    if detach:
+        return asked.model_copy(update={"run": run.id, "link": api.link(run.id)})
     error = ""
     try:
-        follow(console, api, run)
+        followed(console, api, run)
     except SymphonyError as failed:
         error = str(failed)
     if not quiet:

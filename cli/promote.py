@@ -7,17 +7,18 @@ from typing import Annotated
 
 import typer
 
-from cli.running import AsJson, Detach, start
+from cli.running import Applications, AsJson, Detach, Environment, environments, start
 
 app = typer.Typer()
-Applications = Annotated[list[str] | None, typer.Argument(help="Applications; all by default.")]
 Why = Annotated[str, typer.Option(help="Why; the record keeps it.")]
 
 
 @app.command("promote")
 def promote(  # noqa: PLR0913, PLR0917 - one argument an option
     applications: Applications = None,
-    environment: Annotated[str, typer.Option("--env", "-e", help="Environment to promote to.")] = "staging",
+    environment: Annotated[
+        str, typer.Option("--env", "-e", help="Environment to promote to.", autocompletion=environments)
+    ] = "staging",
     release: Annotated[
         str, typer.Option("--release", help="Release to promote, by name, run or commit; the last good one by default.")
     ] = "",
@@ -39,7 +40,7 @@ def promote(  # noqa: PLR0913, PLR0917 - one argument an option
 @app.command("rollback")
 def rollback(  # noqa: PLR0913, PLR0917 - one argument an option
     applications: Applications = None,
-    environment: Annotated[str, typer.Option("--env", "-e", help="Environment of symphony.yaml.")] = "dev",
+    environment: Environment = "dev",
     release: Annotated[
         str,
         typer.Option(

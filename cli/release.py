@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from cli.running import ApprovedBy, AsJson, Detach, Environment, start
+from cli.running import Applications, ApprovedBy, AsJson, Detach, Environment, start
+from cli.running import applications as among
 from symphony.errors import BadInputError
 
 app = typer.Typer()
-Applications = Annotated[list[str] | None, typer.Argument(help="Applications; all by default.")]
 
 
 @app.command("release")
@@ -33,7 +33,10 @@ def release(
 @app.command("deploy")
 def deploy(  # noqa: PLR0913, PLR0917 - one argument an option
     applications: Annotated[
-        list[str] | None, typer.Argument(help="Applications; by default those that changed since the last release.")
+        list[str] | None,
+        typer.Argument(
+            help="Applications; by default those that changed since the last release.", autocompletion=among
+        ),
     ] = None,
     environment: Environment = "dev",
     commit: Annotated[str, typer.Option("--commit", help="Branch, tag or commit id whose charts count.")] = "main",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -33,7 +36,34 @@ PAGES: Mapping[str, tuple[str, ...]] = {
 
 Detach = Annotated[bool, typer.Option("--detach", help="Start the run and return at once.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-Environment = Annotated[str, typer.Option("--env", "-e", help="Environment of symphony.yaml.")]
+
+
+def _here(section: str, incomplete: str) -> list[str]:
+    """Names in this folder's ``symphony.yaml`` that begin so, for a shell's completion; it must never fail."""
+    from ruamel.yaml import YAML  # noqa: PLC0415 - loaded only where it is used
+
+    with contextlib.suppress(Exception):
+        text = Path(os.environ.get("SYMPHONY_CONFIG") or "symphony.yaml").read_text(encoding="utf-8")
+        return [name for name in YAML(typ="safe").load(text)[section] if name.startswith(incomplete)]
+    return []
+
+
+def environments(incomplete: str) -> list[str]:
+    """Environments that begin so, for a shell's completion."""
+    return _here("environments", incomplete)
+
+
+def applications(incomplete: str) -> list[str]:
+    """Applications that begin so, for a shell's completion."""
+    return _here("applications", incomplete)
+
+
+Environment = Annotated[
+    str, typer.Option("--env", "-e", help="Environment of symphony.yaml.", autocompletion=environments)
+]
+Applications = Annotated[
+    list[str] | None, typer.Argument(help="Applications; all by default.", autocompletion=applications)
+]
 ApprovedBy = Annotated[str, typer.Option(help="Who approves changes to a protected environment beforehand.")]
 
 
@@ -105,7 +135,7 @@ def start(  # noqa: PLR0913 - what to run, and how to tell it
     failure: SymphonyError | None = None
     if not detach:
         try:
-            run = _followed(console, api, run)
+            run = followed(console, api, run)
         except SymphonyError as failed:
             failure, run = failed, api.run(run.id)
         if not as_json:
@@ -121,8 +151,13 @@ def start(  # noqa: PLR0913 - what to run, and how to tell it
     return ended
 
 
-def _followed(console: Console, api: PrefectApi, run: Run) -> Run:
-    """Follow a run; Ctrl-C asks whether to cancel it or to leave it to itself."""
+def followed(console: Console, api: PrefectApi, run: Run) -> Run:
+    """Follow a run to its end; Ctrl-C asks whether to cancel it or to leave it to itself.
+
+    Raises:
+        SymphonyError: It did not succeed.
+        typer.Exit: The person who follows it stopped to (exit code 130).
+    """
     while True:
         try:
             return follow(console, api, run)

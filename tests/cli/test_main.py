@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -75,3 +76,42 @@ def test_a_wrong_archive_ends_with_code_2(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("symphony: The archive ")
     assert "Traceback" not in done.stderr
+
+
+def completed(*words: str) -> list[str]:
+    """What a shell is offered after these words."""
+    code = "from cli.main import main; main()"
+    environment = {
+        **os.environ,
+        "_SYMPHONY_COMPLETE": "complete_bash",
+        "COMP_WORDS": " ".join(["symphony", *words]),
+        "COMP_CWORD": str(len(words)),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, env=environment
+    )
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["roll"], {"rollback"}),
+        (["release", "--det"], {"--detach"}),
+        (["release", "--env", "s"], {"staging"}),
+        (["promote", "gre"], {"greet"}),
+    ],
+)
+def test_a_shell_completes_commands_options_environments_and_applications(words: list[str], offered: set[str]) -> None:
+    assert set(completed(*words)) == offered
+
+
+def test_a_first_file_is_written_once(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM x")
+    done = symphony("init", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "to check: environments: nothing tells which there are" in done.stdout
+    assert symphony("init", "--print", str(tmp_path)).stdout == (tmp_path / "symphony.yaml").read_text()
+    again = symphony("init", str(tmp_path))
+    assert again.returncode == 2
+    assert "is there already" in again.stderr

@@ -111,3 +111,12 @@ def test_what_the_page_folds_is_shown_unfolded(
 def test_people_see_the_page(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     run(monkeypatch, Server(PLANNED))
     assert "The page" in capsys.readouterr().out
+
+
+def test_a_plan_that_is_detached_is_not_followed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = Server(PLANNED)
+    monkeypatch.setattr(server, "follow", None)
+    assert run(monkeypatch, server, "--detach", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["link"] == "http://prefect/r"
