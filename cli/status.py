@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+_WIDTH = 200
+
 app = typer.Typer()
 
 
@@ -47,7 +49,9 @@ def status(
     from symphony.markdown import linked  # noqa: PLC0415
 
     console = Console()
-    table = Table(*(found.running[0].row if found.running else ()))
+    # What people copy from here is whole, however narrow the terminal is.
+    console.width = max(console.width, _WIDTH)
+    table = Table(*(found.running[0].row if found.running else ()), box=None, header_style="bold", pad_edge=False)
     for one in found.running:
         table.add_row(*(Text(linked(str(cell))[0]) for cell in one.row.values()))
     console.print(table)

@@ -70,13 +70,13 @@ def name_of(environment: str) -> str:
 
 
 async def _ensure(client: PrefectClient, wanted: AutomationCore) -> None:
-    """Have exactly this automation of its name."""
+    """Have exactly this automation of its name; one that is so already keeps what it has seen of runs."""
     present = await client.read_automations_by_name(wanted.name)
     for spare in present[1:]:
         await client.delete_automation(spare.id)
-    if present:
+    if present and AutomationCore.model_validate(present[0].model_dump()) != wanted:
         await client.update_automation(present[0].id, wanted)
-    else:
+    elif not present:
         await client.create_automation(wanted)
 
 
@@ -145,17 +145,17 @@ def _of_silence(deployments: Iterable[UUID]) -> AutomationCore:
     A run's heartbeat comes from its own process, so it ends with the worker's machine, which could tell nobody. Any
     event of a run is a sign of life, one that it ended by among them, whatever the state is called.
     """
-    alive = {f"prefect.flow-run.{sign}" for sign in ("Pending", "Running", "Retrying", "Cancelling", "heartbeat")}
+    signs = ("Pending", "Submitting", "Running", "Retrying", "Cancelling", "heartbeat")
     ours: dict[str, str | list[str]] = {
         "prefect.resource.role": "deployment",
-        "prefect.resource.id": [f"prefect.deployment.{one}" for one in deployments],
+        "prefect.resource.id": sorted(f"prefect.deployment.{one}" for one in deployments),
     }
     return AutomationCore(
         name=SILENT,
         tags=[OWN],
         description=f"Marks a run as crashed that has given no sign of life for {_SILENT.seconds} seconds.",
         trigger=EventTrigger(
-            after=alive,
+            after={f"prefect.flow-run.{sign}" for sign in signs},
             expect={"prefect.flow-run.*"},
             match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
             match_related=ResourceSpecification(ours),

@@ -21,6 +21,7 @@ from sandbox.world import World
 from tests.world import by_hand
 
 SECONDS = 240.0
+BUSY = ["PENDING", "RUNNING"]
 ENDED_SECONDS = 150
 """Until a run whose worker is gone is told, and the next one has its place."""
 
@@ -135,6 +136,7 @@ def test_runs_whose_worker_is_gone_are_crashed_people_are_told_and_the_next_one_
 ) -> None:
     with by_hand.webhook(api, "try-launcher") as heard:
         by_hand.notify(api, "custom-webhook/try-launcher")
+        until(lambda: not api.call("POST", "/flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": BUSY}}}}))
         try:
             with git_hangs(world):
                 run = api.start("release", "dev", {"commit": "main"}).id
