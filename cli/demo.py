@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Annotated
 
 import httpx
 import typer
@@ -24,13 +25,17 @@ app = typer.Typer()
 
 
 @app.command("demo")
-def demo() -> None:
+def demo(
+    github_actions: Annotated[
+        bool, typer.Option("--github-actions", help="Have the pushed commit's workflow release.yml release it, by act.")
+    ] = False,
+) -> None:
     """Start what is not up, change the example service, push it, and follow the release until it is served."""
     console = Console()
     world = bring_up(console)
     started = time.monotonic()
     told: list[str] = []
-    pushed = push_change(world, told.append)
+    pushed = push_change(world, told.append, by_workflow=github_actions)
     console.print(f"Pushed [bold]{pushed.commit[:12]}[/]: the service shall say “{pushed.greeting}”.", soft_wrap=True)
     api = connect()
     run = _started(api, pushed, told)

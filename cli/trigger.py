@@ -73,7 +73,7 @@ def trigger(  # noqa: PLR0913, PLR0917 - one argument an option
     if as_json:
         typer.echo(ended.model_dump_json(indent=2))
     elif not detach:
-        console.print(f"{run.state_name}: {run.message}", soft_wrap=True, highlight=False)
+        console.print(run.message or run.state_name, soft_wrap=True, highlight=False)
     if not detach and not run.succeeded:
         raise typer.Exit(FAILED if run.final else TIMED_OUT)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sandbox.git import git_environment
+from sandbox.git import git_environment, workflow
 from sandbox.world import World
 from symphony.tool import run
 
@@ -21,23 +21,26 @@ class Push:
     Attributes:
         commit: Full id of the commit.
         greeting: What the service will say once it is live.
+        workflow: Whether the commit's own workflow starts the release, and not the remote's push hook.
     """
 
     commit: str
     greeting: str
+    workflow: bool = False
 
     @property
     def key(self) -> str:
-        """Idempotency key that the remote's push hook starts the release with."""
-        return f"platform:release:dev:{self.commit}:push"
+        """Idempotency key that the release is started with."""
+        return workflow.key(self.commit, "dev") if self.workflow else f"platform:release:dev:{self.commit}:push"
 
 
-def push_change(world: World, say: Callable[[str], None] = lambda _line: None) -> Push:
+def push_change(world: World, say: Callable[[str], None] = lambda _line: None, *, by_workflow: bool = False) -> Push:
     """Change what the example service says, commit, and push to main.
 
     Args:
         world: A sandbox that is up.
         say: Called with what the remote's hook prints.
+        by_workflow: Have the commit's workflow ``release.yml`` start the release.
 
     Returns:
         What was pushed.
@@ -60,5 +63,6 @@ def push_change(world: World, say: Callable[[str], None] = lambda _line: None) -
     greeting = f"Hello from Symphony, change {number}, made at {datetime.now().astimezone():%H:%M:%S}"
     (copy / GREETING).write_text(greeting + "\n", encoding="utf-8")
     git("commit", "--quiet", "--all", "--message", f"Say it anew, for the {number}. time")
-    git("push", "--quiet", "origin", "HEAD:main", on_line=say)
-    return Push(commit=git("rev-parse", "HEAD"), greeting=greeting)
+    trigger = "github_actions" if by_workflow else "api"
+    git("push", "--quiet", f"--push-option=trigger={trigger}", "origin", "HEAD:main", on_line=say)
+    return Push(commit=git("rev-parse", "HEAD"), greeting=greeting, workflow=by_workflow)

@@ -13,9 +13,10 @@ from sandbox.aws.part import SOURCE_ROOT
 from sandbox.daemon import Daemon
 from sandbox.git import credentials
 from sandbox.git.repository import configure, seed
-from sandbox.git.settings import GitSettings
+from sandbox.git.settings import TRIGGERS, GitSettings
 from sandbox.part import NotReadyError, Part
 from sandbox.world import ENVIRONMENTS, HOST, World
+from symphony.errors import BadInputError
 
 
 class Git(Part):
@@ -30,8 +31,15 @@ class Git(Part):
         return {"git": world.ports.git}
 
     def start(self, world: World) -> None:
-        """Seed the repository at the first start, and serve it."""
+        """Seed the repository at the first start, and serve it.
+
+        Raises:
+            BadInputError: SYMPHONY_TRIGGER names nobody who could start a push's release.
+        """
         credentials.write(world)
+        trigger = os.environ.get("SYMPHONY_TRIGGER") or TRIGGERS[0]
+        if trigger not in TRIGGERS:
+            raise BadInputError(f"SYMPHONY_TRIGGER is {trigger!r}; it may be {' or '.join(TRIGGERS)}.")
         settings = GitSettings(
             host=HOST,
             port=world.ports.git,
@@ -42,7 +50,7 @@ class Git(Part):
             prefect_login=f"ci:{world.secret('prefect-ci')}",
             environment=ENVIRONMENTS[0],
             state=str(world.state),
-            trigger=os.environ.get("SYMPHONY_TRIGGER") or "api",
+            trigger=trigger,
         )
         path = world.write(world.folder("git") / "server.json", settings.text())
         seed(world)

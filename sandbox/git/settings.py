@@ -7,6 +7,9 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+TRIGGERS = ("api", "github_actions")
+"""Who may start the release of a push."""
+
 
 @dataclass(frozen=True)
 class GitSettings:

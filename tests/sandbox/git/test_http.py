@@ -13,7 +13,7 @@ import httpx
 import pytest
 import uvicorn
 
-from sandbox.git import credentials
+from sandbox.git import Git, credentials
 from sandbox.git.http import application, welcome
 from sandbox.git.repository import configure, repository, seed
 from sandbox.git.settings import GitSettings
@@ -149,3 +149,10 @@ def test_no_other_file_can_be_named(remote: Remote, path: str) -> None:
         login = httpx.BasicAuth("symphony", remote.settings.password)._auth_header  # noqa: SLF001 - only its text
         raw.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {login}\r\nConnection: close\r\n\r\n".encode())
         assert raw.recv(100).split()[1] == b"404"
+
+
+def test_a_trigger_that_nobody_knows_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYMPHONY_TRIGGER", "github")
+    made = World(source=tmp_path, state=tmp_path / "state", cache=tmp_path / "cache")
+    with pytest.raises(BadInputError, match="'github'; it may be api or github_actions"):
+        Git().start(made)
