@@ -9,7 +9,7 @@ from typing import Any
 from prefect import task
 from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import PREFECT_UI_URL
 
 from symphony.change import Change
@@ -62,7 +62,7 @@ def reconcile(change: Change, standing: Iterable[Finding]) -> tuple[Reconcile, .
         The runs for what stands, those that other looks started among them.
 
     Raises:
-        BadInputError: Prefect has no deployment of the flow for the environment.
+        BadInputError: Prefect has no deployment of the flow for the environment, or that does not know an application.
     """
     groups: dict[tuple[str, str], set[str]] = {}
     for one in restorable(standing):
@@ -76,11 +76,26 @@ def _started(change: Change, flow: str, since: str, where: list[str]) -> Reconci
     name = f"{flow}/{change.environment}"
     key = f"{change.configuration.project}:reconcile:{change.environment}:{since}"
     try:
-        run = run_deployment(name, parameters=parameters, idempotency_key=key, timeout=0, as_subflow=False)
+        run = run_deployment(
+            name,
+            parameters=parameters,
+            idempotency_key=key,
+            # Until it begins, and then says itself what it does.
+            flow_run_name=f"{flow} again → {change.environment}",
+            timeout=0,
+            as_subflow=False,
+        )
     except ObjectNotFound as error:
         raise BadInputError(
             f"Prefect has no deployment {name}, which would put back what moved; add it to prefect.yaml, or take "
             f"`reconcile` out of {change.environment} in symphony.yaml."
+        ) from error
+    except PrefectHTTPStatusError as error:
+        if not error.response.is_client_error:
+            raise
+        raise BadInputError(
+            f"Prefect takes no run of {name} that puts back {', '.join(where)} ({error.response.text[:300]}); after a "
+            "change of symphony.yaml, `symphony deploy-flows` brings the choices up to date."
         ) from error
     assert isinstance(run, FlowRun)  # noqa: S101 - awaited only in an event loop
     ui = PREFECT_UI_URL.value()

@@ -4,9 +4,10 @@ import dataclasses
 import uuid
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from prefect.client.schemas.objects import FlowRun
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import PREFECT_UI_URL, temporary_settings
 from prefect.states import Scheduled
 
@@ -95,6 +96,18 @@ def test_a_missing_deployment_is_told(delivery: Delivery, monkeypatch: pytest.Mo
     monkeypatch.setattr(module, "run_deployment", start)
     with pytest.raises(BadInputError, match="Prefect has no deployment provision/dev, which would put back"):
         reconcile.fn(reconciling(delivery, "infrastructure"), [UNIT])
+
+
+def test_an_application_that_the_deployment_does_not_know_is_told(
+    delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(*_: object, **__: object) -> None:
+        answer = httpx.Response(409, text="'one' is not one of ['two']", request=httpx.Request("POST", "http://x"))
+        raise PrefectHTTPStatusError("refused", request=answer.request, response=answer)
+
+    monkeypatch.setattr(module, "run_deployment", start)
+    with pytest.raises(BadInputError, match=r"no run of deploy/dev that puts back one .*`symphony deploy-flows`"):
+        reconcile.fn(reconciling(delivery, "cluster"), [DEPLOYMENT])
 
 
 def test_an_answer_holds_for_what_has_moved_and_not_for_more(delivery: Delivery) -> None:
