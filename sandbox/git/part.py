@@ -11,6 +11,7 @@ import httpx
 
 from sandbox.aws.part import SOURCE_ROOT
 from sandbox.daemon import Daemon
+from sandbox.docker import base_image
 from sandbox.git import credentials
 from sandbox.git.repository import configure, seed
 from sandbox.git.settings import TRIGGERS, GitSettings
@@ -51,6 +52,7 @@ class Git(Part):
             environment=ENVIRONMENTS[0],
             state=str(world.state),
             trigger=trigger,
+            base_image=base_image.NAME,
         )
         path = world.write(world.folder("git") / "server.json", settings.text())
         seed(world)

@@ -27,6 +27,7 @@ class GitSettings:
         state: State folder of the sandbox.
         trigger: Who starts the release of a push: `api`, the hook by Prefect's API, or `github_actions`, the commit's
             workflow `release.yml`. A push says otherwise by `--push-option trigger=...`.
+        base_image: Image that the applications stand on here.
         main: Branch whose pushes are released.
     """
 
@@ -40,6 +41,7 @@ class GitSettings:
     environment: str
     state: str
     trigger: str = "api"
+    base_image: str = ""
     main: str = "main"
 
     def text(self) -> str:

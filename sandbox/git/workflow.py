@@ -129,7 +129,7 @@ def _command(settings: GitSettings, event: Event, home: Path) -> list[str]:
     files = {
         "event": json.dumps(event.payload),
         "secrets": f"PREFECT_API_AUTH_STRING={settings.prefect_login}\nGITHUB_TOKEN=sandbox\n",
-        "variables": f"PREFECT_API_URL={settings.prefect}/api\n",
+        "variables": f"PREFECT_API_URL={settings.prefect}/api\nBASE_IMAGE={settings.base_image}\n",
         "env": "",
     }
     for name, text in files.items():

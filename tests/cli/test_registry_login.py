@@ -1,14 +1,23 @@
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
+from botocore.exceptions import ClientError
 
 from symphony.tool import Finished
-from tasks.ecr import Login
 from tests.cli.server import symphony
+
+
+class Ecr:
+    refusal: ClientError | None = None
+
+    def get_authorization_token(self) -> dict[str, list[dict[str, str]]]:
+        if self.refusal:
+            raise self.refusal
+        return {"authorizationData": [{"authorizationToken": base64.b64encode(b"AWS:token").decode()}]}
 
 
 @pytest.fixture
@@ -20,7 +29,7 @@ def docker(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Sequence[str], str]]:
         return Finished(0, "Login Succeeded", 0.1)
 
     monkeypatch.setattr("symphony.tool.run", run)
-    monkeypatch.setattr("tasks.ecr.login", lambda _: Login(username="AWS", password=SecretStr("token")))
+    monkeypatch.setattr("boto3.client", lambda *_, **__: Ecr())
     return ran
 
 
@@ -37,4 +46,14 @@ def test_a_name_that_is_not_there_is_bad_input(
     monkeypatch: pytest.MonkeyPatch, docker: list[tuple[Sequence[str], str]], application: str, environment: str
 ) -> None:
     assert symphony(monkeypatch, "registry-login", application, "--env", environment) == 2
+    assert docker == []
+
+
+def test_a_refusal_of_ecr_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], docker: list[tuple[Sequence[str], str]]
+) -> None:
+    refusal = ClientError({"Error": {"Code": "AccessDenied", "Message": "no role"}}, "GetAuthorizationToken")
+    monkeypatch.setattr(Ecr, "refusal", refusal)
+    assert symphony(monkeypatch, "registry-login", "hello", "--env", "dev") == 1
+    assert "ECR of dev gives no login" in capsys.readouterr().err
     assert docker == []

@@ -14,9 +14,12 @@ import pytest
 
 from deployments.apply import ROOT, deploy_flows
 from deployments.client import Run
+from sandbox.aws import aws_environment
 from sandbox.docker.base_image import NAME
+from sandbox.git.workflow import Event
 from sandbox.world import HOST, World
 from symphony import tool
+from tests.world.job import Job
 from tests.world.operations import Operator
 from tests.world.seat import NUMBERS, until
 
@@ -126,6 +129,17 @@ def test_an_image_pushed_from_outside_is_live_within_seconds(outside: Outside) -
     row = outside.watched(run)
     assert row["what becomes of it"] == "moves"
     assert "no versions" in row["not taken"]
+
+
+def test_a_workflow_of_github_actions_brings_an_image_live(outside: Outside) -> None:
+    greeting, tag = f"Hello from GitHub Actions, {next(NUMBERS)}", f"1.{next(NUMBERS)}.0"
+    outside.branch(lambda copy: (copy / "apps/hello/greeting.txt").write_text(f"{greeting}\n"))
+    payload = {"ref": "refs/heads/main", "inputs": {"application": "hello", "tag": tag, "environment": "dev"}}
+    env = {**aws_environment(outside.world), "DOCKER_HOST": outside.world.docker_host}
+    job = Job(outside, Event("workflow_dispatch", outside.git("rev-parse", "HEAD"), "image.yml", payload, env))
+    assert job.run() == 0, job.log()
+    until(lambda: outside.answer() == greeting, "the greeting")
+    assert f"dev/hello:{tag}" in job.log()
 
 
 def test_event_and_clock_at_once_deploy_once(outside: Outside) -> None:
