@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -25,8 +26,10 @@ _REFUSED = re.compile(r"at '/([^/']+)|at '': additional properties? '([^']+)'")
 """How helm names a key that a schema refuses."""
 _LOCAL = "file://"
 _SECONDS = 60
-SIDE_BY_SIDE = 2 * min(4, os.cpu_count() or 1)
-"""Charts rendered at once: one keeps a processor busy, but for its start and its end."""
+_SIDE_BY_SIDE = 2 * min(4, os.cpu_count() or 1)
+"""Helms at once: one keeps a processor busy, but for its start and its end."""
+_AT_ONCE = "helm-templates"
+"""The program that renders many charts in one process, where the toolchain has built it."""
 _MEMORY = {"GOGC": "off", "GOMEMLIMIT": "512MiB"}
 """Helm lives for a moment: collecting garbage only near a limit takes a quarter of its processor time off."""
 
@@ -91,27 +94,23 @@ def render_charts(entries: Sequence[Desired], root: Path, namespace: str, charts
     Raises:
         BadInputError: Charts do not render; the sentence names chart, place and reason of each.
     """
+    found: dict[str, str] = {}
     wrong: list[str] = []
-
-    def render(entry: Desired) -> str:
+    rendered = templates(entries, root, namespace)
+    for entry in entries:
+        name = entry.application
         try:
-            return _render(entry, root, namespace, charts[entry.application])
+            found[name] = _checked(entry, rendered[name], root, charts[name])
         except BadInputError as error:
             wrong.append(str(error))
-            return ""
-
-    with ThreadPoolExecutor(max_workers=SIDE_BY_SIDE) as pool:
-        found = dict(zip([entry.application for entry in entries], pool.map(render, entries), strict=True))
     if wrong:
         raise BadInputError("\n".join(sorted(wrong)))
     return found
 
 
-def _render(desired: Desired, root: Path, namespace: str, chart: str) -> str:
-    try:
-        manifests = template(desired, root, namespace)
-    except ToolError as error:
-        raise BadInputError(_why(desired, error.output, root, chart)) from error
+def _checked(desired: Desired, manifests: str | ToolError, root: Path, chart: str) -> str:
+    if isinstance(manifests, ToolError):
+        raise BadInputError(_why(desired, manifests.output, root, chart)) from manifests
     try:
         objects = [one for one in YAML(typ="safe", pure=True).load_all(manifests) if one]
     except YAMLError as error:
@@ -121,16 +120,47 @@ def _render(desired: Desired, root: Path, namespace: str, chart: str) -> str:
     return manifests
 
 
+def templates(entries: Sequence[Desired], root: Path, namespace: str) -> dict[str, str | ToolError]:
+    """The manifests of applications, as YAML, or why Helm refuses; see `render_charts`."""
+    known = _at_once(entries, root, namespace)
+
+    def one(entry: Desired) -> str | ToolError:
+        try:
+            return known.get(entry.application) or template(entry, root, namespace)
+        except ToolError as error:
+            return error
+
+    with ThreadPoolExecutor(max_workers=_SIDE_BY_SIDE) as pool:
+        return dict(zip([entry.application for entry in entries], pool.map(one, entries), strict=True))
+
+
+def _at_once(entries: Sequence[Desired], root: Path, namespace: str) -> dict[str, str]:
+    """What one process renders, as Helm would; empty for a chart that is wrong, and nothing where it is not there."""
+    if len(entries) == 1 or shutil.which(_AT_ONCE) is None:
+        return {}
+    asked = [
+        {"name": one.application, "chart": one.chart, "namespace": namespace, "values": _values(one)} for one in entries
+    ]
+    try:
+        said = run([_AT_ONCE], cwd=root, env=_MEMORY, stdin=json.dumps(asked), limit=_SECONDS).stdout
+    except ToolError:
+        return {}
+    return dict(zip([one.application for one in entries], json.loads(said), strict=True))
+
+
 def template(desired: Desired, root: Path, namespace: str) -> str:
     """The manifests of an application, as YAML; see `render_charts`.
 
     Raises:
         ToolError: Helm refused.
     """
-    values = [f"{desired.chart}/{name}" for name in desired.values] + [f"applications/{desired.application}.yaml"]
-    files = [argument for name in values for argument in ("--values", name)]
+    files = [argument for name in _values(desired) for argument in ("--values", name)]
     release = [desired.application, desired.chart, "--namespace", namespace, "--include-crds"]
     return run(["helm", "template", *release, *files], cwd=root, env=_MEMORY, limit=_SECONDS).stdout
+
+
+def _values(desired: Desired) -> list[str]:
+    return [*(f"{desired.chart}/{name}" for name in desired.values), f"applications/{desired.application}.yaml"]
 
 
 def _why(desired: Desired, said: str, root: Path, chart: str) -> str:

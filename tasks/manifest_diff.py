@@ -8,7 +8,6 @@ import io
 import json
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,13 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from symphony.change import Change
-from symphony.errors import SymphonyError
+from symphony.errors import ToolError
 from symphony.markdown import escape, fence
 from symphony.models import Commit, Desired
 from tasks.artifacts import key_of, markdown
 from tasks.desired import entries_at, part, parts, unpack
 from tasks.git import work_home
-from tasks.helm import SIDE_BY_SIDE, render_charts, template
+from tasks.helm import render_charts, templates
 from tasks.retry import ONCE
 
 _SECRET, _CHANGED = "(secret)", "(secret, changed)"
@@ -190,15 +189,16 @@ def _olds(change: Change, before: Commit | None, names: Sequence[str]) -> dict[s
     known = parts(change.mirror, [(before, name) for name in there])
     whole = [entry for name, entry in there.items() if len(known[before, name]) == len(("chart", "file"))]
     found: dict[str, tuple[Manifests, str]] = {name: ({}, "What is there now has no chart.") for name in there}
-    with tempfile.TemporaryDirectory(dir=work_home()) as folder, ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+    with tempfile.TemporaryDirectory(dir=work_home()) as folder:
         unpack(change.mirror, before, whole, Path(folder))
-        namespace = change.target.kubernetes.namespace
-        shown = pool.map(lambda entry: _old(entry, Path(folder), namespace), whole)
-        return found | dict(zip([entry.application for entry in whole], shown, strict=True))
+        rendered = templates(whole, Path(folder), change.target.kubernetes.namespace)
+    return found | {name: _old(one) for name, one in rendered.items()}
 
 
-def _old(entry: Desired, root: Path, namespace: str) -> tuple[Manifests, str]:
+def _old(rendered: str | ToolError) -> tuple[Manifests, str]:
     try:
-        return parsed(template(entry, root, namespace)), ""
-    except (SymphonyError, YAMLError) as error:
+        if isinstance(rendered, ToolError):
+            raise rendered
+        return parsed(rendered), ""
+    except (ToolError, YAMLError) as error:
         return {}, f"What is there now cannot be rendered any more: {error}"

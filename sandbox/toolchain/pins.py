@@ -138,6 +138,13 @@ TOOLS: tuple[Tool, ...] = (
         {"helm.sh/helm/v3/internal/version.version": "v{version}"},
         ask={"helm": ("version", "--short")},
     ),
+    # Helm's own library, which renders a hundred charts in the time that Helm takes to start a few times.
+    Tool(
+        "helm-templates",
+        "helm.sh/helm/v3",
+        variables={"helm.sh/helm/v3/internal/version.version": "v{version}"},
+        sources=("main.go",),
+    ),
     Tool(
         "kubernetes",
         "k8s.io/kubernetes",

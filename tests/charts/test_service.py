@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from symphony.errors import BadInputError
+from symphony.errors import BadInputError, ToolError
+from symphony.models import Desired
 from symphony.tool import run
+from tasks import helm as module
 from tasks.desired import text
-from tasks.helm import render_charts
+from tasks.helm import render_charts, template, templates
 from tests.charts import renders
 from tests.charts.renders import APPLICATIONS, ENVIRONMENTS, FEATURES, GOLDEN, ROOT, SCHEMA, desired
 
@@ -42,6 +44,43 @@ def pod(found: dict[str, Any]) -> dict[str, Any]:
 def test_each_environment_and_feature_renders_as_before(branch: Path) -> None:
     """Changed on purpose? `make charts` writes them anew: it is what the cluster gets."""
     assert renders.golden(branch) == {path.name: path.read_text() for path in GOLDEN.iterdir()}
+
+
+def many(branch: Path) -> list[Desired]:
+    """Every application in every environment, and hello with each feature, each by a name of its own."""
+    wanted = {f"{one}-{where}": (one, where, "") for one in APPLICATIONS for where in ENVIRONMENTS}
+    wanted |= {f"hello-{name}": ("hello", "dev", values) for name, values in FEATURES.items()}
+    entries = []
+    for name, (application, environment, values) in wanted.items():
+        entries.append(desired(application, environment).model_copy(update={"application": name}))
+        (branch / "applications" / f"{name}.yaml").write_text(text(entries[-1]) + values)
+    return entries
+
+
+def test_many_are_rendered_at_once_to_the_very_text_that_helm_gives(
+    branch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = many(branch)
+    one_by_one = {entry.application: template(entry, branch, "dev") for entry in entries}
+    monkeypatch.setattr(module, "template", lambda *_: pytest.fail("Helm itself was asked"))
+    assert templates(entries, branch, "dev") == one_by_one
+
+
+def test_where_one_of_many_is_wrong_helm_says_why_and_the_others_are_rendered(branch: Path) -> None:
+    good, bad, *_ = many(branch)
+    (branch / "applications" / f"{bad.application}.yaml").write_text(text(bad) + "replica: 3\n")
+    found = templates([good, bad], branch, "dev")
+    assert found[good.application] == template(good, branch, "dev")
+    refused = found[bad.application]
+    assert isinstance(refused, ToolError)
+    assert "'replica' not allowed" in refused.output
+
+
+def test_many_are_rendered_also_where_helm_is_all_there_is(branch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = many(branch)[:2]
+    at_once = templates(entries, branch, "dev")
+    monkeypatch.setattr(module, "_AT_ONCE", "not-there")
+    assert templates(entries, branch, "dev") == at_once
 
 
 @pytest.mark.parametrize("application", APPLICATIONS)
