@@ -13,7 +13,7 @@ from prefect.tasks import Task
 from symphony.change import Change
 from symphony.errors import StalePlanError
 from symphony.models import Approval, UnitPlan, UnitResult
-from tasks.approval import ask
+from tasks.approval import APPROVAL_HOURS, ask
 from tasks.live import Live
 from tasks.lock import locked_units
 from tasks.policy import check_plan
@@ -85,7 +85,7 @@ class Layers:
     tasks: SideBySide
     plan_only: bool = False
     must_ask: bool = False
-    approval_hours: float = 24
+    approval_hours: float = APPROVAL_HOURS
     shelf: Shelf | None = None
     earlier: Mapping[str, UnitResult] = field(default_factory=dict)
     blocked: Mapping[str, str] = field(default_factory=dict)

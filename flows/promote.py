@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any
@@ -11,19 +12,18 @@ from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
-from flows.deploy import deploy_trees
 from flows.names import run_name
-from flows.stages import ask_urls, recorded
+from flows.rollout import deploy_trees
+from flows.stages import ask_urls, move_agreed
 from flows.supply_chain import admit
 from symphony.change import Change
 from symphony.config import Name
 from symphony.errors import HeldError, SupersededError
 from symphony.record import ReleaseRecord
-from tasks.approval import ApprovalHours, Consent
+from tasks.approval import APPROVAL_HOURS, ApprovalHours, Consent
 from tasks.change import open_change
 from tasks.desired import image_of
 from tasks.holds import held_sentence
-from tasks.lock import locked
 from tasks.promotion import Proposal, pin, pinned, propose, show_promotion, source_of
 from tasks.removal import show_removed
 from tasks.story import Story
@@ -39,7 +39,7 @@ def promote(  # noqa: PLR0913, PLR0917 - the fields of the run form
     who: Text = "",
     why: Text = "",
     approved_by: Text = "",
-    approval_hours: ApprovalHours = 24,
+    approval_hours: ApprovalHours = APPROVAL_HOURS,
 ) -> Any:
     """Move charts and digests that passed their smoke tests in the environment before; nothing is built.
 
@@ -76,7 +76,7 @@ def promote_trees(  # noqa: PLR0913 - the choices of one run
     who: str = "",
     why: str = "",
     approved_by: str = "",
-    hours: float = 24,
+    hours: float = APPROVAL_HOURS,
 ) -> ReleaseRecord | None:
     """Show what differs, ask where that is needed, then move it by one commit and ask every URL.
 
@@ -105,16 +105,13 @@ def promote_trees(  # noqa: PLR0913 - the choices of one run
     change = replace(change, commit=proposal.record.commit)
     story = Story(change, Consent(approved_by, hours), kind="promote", who=who, why=why)
     story.origin = proposal.record
-    with recorded(story):
-        while proposal.names:
-            approver = _agree(story, proposal)
-            with locked(change.environment, proposal.names):
-                agreed, proposal = proposal, propose(change, source, tuple(applications), proposal.record.name)
-                if proposal.hashes == agreed.hashes:
-                    _move(story, proposal, approver)
-                    return story.record()
-            # Somebody moved the environment meanwhile: what would differ now is shown, and asked about, anew.
-    return None
+    return move_agreed(
+        story,
+        proposal,
+        agree=functools.partial(_agree, story),
+        look=lambda proposal: propose(change, source, tuple(applications), proposal.record.name),
+        move=functools.partial(_move, story),
+    )
 
 
 def _agree(story: Story, proposal: Proposal) -> str:

@@ -22,7 +22,7 @@ from symphony.config import Name
 from symphony.errors import SymphonyError
 from symphony.models import UnitResult
 from tasks import plan_report
-from tasks.approval import ApprovalHours, can_ask
+from tasks.approval import APPROVAL_HOURS, ApprovalHours, can_ask
 from tasks.artifacts import in_run, key_of, markdown, table
 from tasks.change import as_released, open_change
 from tasks.live import Live, live_of
@@ -58,7 +58,7 @@ def provision(  # noqa: PLR0913, PLR0917 - the fields of the run form
     approved_by: Annotated[str, Field(max_length=200)] = "",
     since: str | None = None,
     plan_only: bool = False,  # noqa: FBT001, FBT002 - a checkbox of the run form
-    approval_hours: ApprovalHours = 24,
+    approval_hours: ApprovalHours = APPROVAL_HOURS,
     destroy_removed: bool = False,  # noqa: FBT001, FBT002 - a checkbox of the run form
     move_states: bool = False,  # noqa: FBT001, FBT002 - a checkbox of the run form
     restore: list[str] | None = None,
@@ -102,7 +102,7 @@ def provision_change(  # noqa: PLR0913 - the choices of one run
     everything: bool = False,
     approved_by: str = "",
     plan_only: bool = False,
-    approval_hours: float = 24,
+    approval_hours: float = APPROVAL_HOURS,
     destroy: bool = False,
     move_states: bool = False,
     later: bool = False,

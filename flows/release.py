@@ -20,7 +20,7 @@ from symphony.config import Name
 from symphony.errors import HeldError, SupersededError
 from symphony.record import ReleaseRecord
 from tasks.affected import affected_applications, fed_anew
-from tasks.approval import ApprovalHours, Consent
+from tasks.approval import APPROVAL_HOURS, ApprovalHours, Consent
 from tasks.change import open_change, superseded_by
 from tasks.desired import removed_applications, watched_images
 from tasks.holds import held, held_sentence
@@ -31,7 +31,9 @@ from tasks.story import Story
 
 
 @flow(name="release", flow_run_name=run_name("release"), task_runner=ThreadPoolTaskRunner(max_workers=8))  # type: ignore[arg-type]
-def release(environment: Name, commit: str = "main", approved_by: str = "", approval_hours: ApprovalHours = 24) -> Any:
+def release(
+    environment: Name, commit: str = "main", approved_by: str = "", approval_hours: ApprovalHours = APPROVAL_HOURS
+) -> Any:
     """Bring a commit live: provision what it needs, build its images, deploy them, and ask every URL.
 
     Only what changed since the environment's last release that succeeded is touched.
@@ -58,7 +60,9 @@ def release(environment: Name, commit: str = "main", approved_by: str = "", appr
         return Completed(message=f"{change.commit[:12]} is live in {environment} after {record.seconds:.1f} s.{left}")
 
 
-def release_change(change: Change, *, approved_by: str = "", approval_hours: float = 24) -> ReleaseRecord | None:
+def release_change(
+    change: Change, *, approved_by: str = "", approval_hours: float = APPROVAL_HOURS
+) -> ReleaseRecord | None:
     """Take a change through all stages and record what became of it.
 
     Args:

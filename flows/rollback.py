@@ -13,13 +13,14 @@ from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
-from flows.deploy import deploy_trees
 from flows.names import run_name
+from flows.rollout import deploy_trees
 from flows.stages import ask_urls, recorded
 from symphony.change import Change
 from symphony.config import Name
 from symphony.errors import SupersededError, SymphonyError
 from symphony.record import Hold, ReleaseRecord
+from tasks.approval import APPROVAL_HOURS, ApprovalHours, Consent
 from tasks.change import open_change
 from tasks.desired import image_of
 from tasks.holds import lift_holds, place_holds, read_holds
@@ -38,6 +39,7 @@ def rollback(  # noqa: PLR0913, PLR0917 - the fields of the run form
     who: Text = "",
     why: Text = "",
     action: Literal["go back", "lift the hold"] = "go back",
+    approval_hours: ApprovalHours = APPROVAL_HOURS,
 ) -> Any:
     """Go back to a release that passed its smoke tests, without a build, and hold the applications there.
 
@@ -51,13 +53,14 @@ def rollback(  # noqa: PLR0913, PLR0917 - the fields of the run form
         who: Who asks for it; the record and the hold keep it.
         why: Why; the record and the hold keep it.
         action: Go back, or only lift the holds that are there.
+        approval_hours: How long it waits for a person who has to merge it, where the environment takes proposals.
     """
     with open_change(environment, "") as change:
         if action == "lift the hold":
             lifted = lift_holds(change.mirror, environment, applications or (), who)
             return Completed(message=f"Lifted in {environment}: {', '.join(lifted) or 'nothing was held'}.")
         try:
-            record = roll_back(change, applications or (), release, who=who, why=why)
+            record = roll_back(change, applications or (), release, who=who, why=why, hours=approval_hours)
         except SupersededError as error:
             return Completed(name="Superseded", message=str(error))
         if record is None:
@@ -69,8 +72,14 @@ def rollback(  # noqa: PLR0913, PLR0917 - the fields of the run form
         )
 
 
-def roll_back(
-    change: Change, applications: Sequence[str] = (), release: str = "", *, who: str = "", why: str = ""
+def roll_back(  # noqa: PLR0913 - the choices of one run
+    change: Change,
+    applications: Sequence[str] = (),
+    release: str = "",
+    *,
+    who: str = "",
+    why: str = "",
+    hours: float = APPROVAL_HOURS,
 ) -> ReleaseRecord | None:
     """Bring the trees of an earlier release back by one new commit, and hold the applications there.
 
@@ -82,6 +91,7 @@ def roll_back(
         release: The release to go back to; the last good one before the present by default.
         who: Who asks for it.
         why: Why.
+        hours: How long to wait for a person who has to merge it.
 
     Returns:
         The rollback's record; None where everything is as that release had it.
@@ -95,7 +105,7 @@ def roll_back(
     if not goal.entries:
         return None
     change = replace(change, commit=goal.record.commit)
-    story = Story(change, kind="rollback", who=who, why=why)
+    story = Story(change, Consent(hours=hours), kind="rollback", who=who, why=why)
     story.origin, story.undoes = goal.record, goal.undoes
     story.images = tuple(map(image_of, goal.entries))
     with recorded(story), locked(change.environment, goal.applications):
@@ -103,7 +113,7 @@ def roll_back(
         with _held(change, goal, who, why):
             with story.stage("deploy"):
                 subject = f"roll back {', '.join(goal.applications)} to {goal.record.name}"
-                story.deployed = deploy_trees(change, goal.entries, goal.origin, subject)
+                story.deployed = deploy_trees(change, goal.entries, goal.origin, subject, hours=hours)
             ask_urls(story)
     return story.record()
 

@@ -1,17 +1,69 @@
-"""What release, promote and rollback have in common: every URL asked, else all put back, and a record in the end."""
+"""What release, promote, rollback and watch have in common: agreed, moved, every URL asked, and a record of it all."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol, TypeVar
 
 from prefect.exceptions import Pause
 
-from flows.deploy import prove
+from flows.rollout import prove
 from symphony.errors import SymphonyError
+from symphony.record import ReleaseRecord
+from tasks.lock import locked
 from tasks.overview import show_overview
 from tasks.records import show_figures, write_record
 from tasks.story import Story
+
+
+class Moving(Protocol):
+    """What a run would move."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The applications; none where everything is there already."""
+
+    @property
+    def hashes(self) -> Mapping[str, str]:
+        """By application, a hash of what is there and what would be."""
+
+
+_Moving = TypeVar("_Moving", bound=Moving)
+
+
+def move_agreed(
+    story: Story,
+    moving: _Moving,
+    agree: Callable[[_Moving], str],
+    look: Callable[[_Moving], _Moving],
+    move: Callable[[_Moving, str], None],
+) -> ReleaseRecord | None:
+    """Agree on what moves, take its locks, look again, and move it where it is still what was agreed on.
+
+    Args:
+        story: Is told in the end, however it ended.
+        moving: What would move.
+        agree: Shows it, and has it approved where that is needed; returns by whom.
+        look: Finds what would move now, once the locks are held.
+        move: Moves it, given who approved.
+
+    Returns:
+        The record; None where nothing moves.
+
+    Raises:
+        SymphonyError: It was refused, does not come up, or a URL does not answer; what was there before is back.
+    """
+    with recorded(story):
+        while moving.names:
+            approver = agree(moving)
+            with locked(story.change.environment, moving.names):
+                agreed, moving = moving, look(moving)
+                if moving.hashes == agreed.hashes:
+                    move(moving, approver)
+                    return story.record()
+            # Somebody moved the environment meanwhile: what would move now is shown, and asked about, anew.
+    return None
 
 
 @contextlib.contextmanager

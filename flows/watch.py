@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any
@@ -11,19 +12,18 @@ from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
-from flows.deploy import deploy_trees
 from flows.names import run_name
-from flows.stages import ask_urls, recorded
+from flows.rollout import deploy_trees
+from flows.stages import ask_urls, move_agreed
 from flows.supply_chain import kept_out
 from symphony.change import Change
 from symphony.config import Name
 from symphony.models import Image
 from symphony.record import ReleaseRecord
-from tasks.approval import ApprovalHours, Consent
+from tasks.approval import APPROVAL_HOURS, ApprovalHours, Consent
 from tasks.change import open_change
 from tasks.desired import image_of
 from tasks.holds import held_sentence
-from tasks.lock import locked
 from tasks.manifest_diff import show_trees
 from tasks.new_images import Found, Seen, compare, look, show_look
 from tasks.other_runs import gather
@@ -35,7 +35,7 @@ def watch(
     environment: Name,
     commit: str = "main",
     approved_by: Annotated[str, Field(max_length=200)] = "",
-    approval_hours: ApprovalHours = 24,
+    approval_hours: ApprovalHours = APPROVAL_HOURS,
 ) -> Any:
     """Look for new images of all applications with a watch policy, and deploy those that the policies choose.
 
@@ -84,16 +84,13 @@ def bring(change: Change, seen: Seen, found: Found, consent: Consent) -> Release
     change = replace(change, commit=found.entries[0].commit)
     story = Story(change, consent, kind="watch", who="watch", why=found.subject)
     story.left = {**found.held, **out}
-    with recorded(story):
-        while found.entries:
-            approver = _agree(story, found)
-            with locked(change.environment, found.names):
-                agreed, found = found, compare(change, seen).only(found.names)
-                if found.hashes == agreed.hashes:
-                    _move(story, found, approver)
-                    return story.record()
-            # Somebody moved the environment meanwhile: what moves now is shown, and asked about, anew.
-    return None
+    return move_agreed(
+        story,
+        found,
+        agree=functools.partial(_agree, story),
+        look=lambda found: compare(change, seen).only(found.names),
+        move=functools.partial(_move, story),
+    )
 
 
 def _agree(story: Story, found: Found) -> str:

@@ -21,6 +21,8 @@ from symphony.models import ACTIONS, Approval, UnitPlan
 
 ApprovalHours = Annotated[float, Field(gt=0, le=30 * 24)]
 """How long a run waits for a person; its saved plans are kept a little longer than the longest."""
+APPROVAL_HOURS = 24
+"""Where nobody says how long."""
 _HOUR = 3600
 _SHOWN = 50
 
@@ -75,7 +77,7 @@ class Consent:
     """
 
     beforehand: str = ""
-    hours: float = 24
+    hours: float = APPROVAL_HOURS
     answers: list[Approval] = field(default_factory=list)
     always: bool = False
 

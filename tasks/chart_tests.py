@@ -21,7 +21,7 @@ from symphony.config import branch_of
 from symphony.errors import SmokeError, SymphonyError
 from symphony.markdown import escape, fence
 from symphony.models import Fact
-from tasks.desired import entry_at, unpack
+from tasks.desired import entries_at, unpack
 from tasks.git import git, head, work_home
 from tasks.helm import template
 from tasks.kubernetes import PODS, Cluster, Object, cluster
@@ -147,7 +147,7 @@ def chart_test_pods(change: Change, application: str) -> list[Object]:
         ToolError: The chart does not render.
     """
     revision = head(change.mirror, branch_of(change.environment))
-    entry = entry_at(change.mirror, revision, application) if revision else None
+    entry = entries_at(change.mirror, revision, [application]).get(application) if revision else None
     if entry is None or revision is None:
         return []
     with tempfile.TemporaryDirectory(dir=work_home()) as folder:

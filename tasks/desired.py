@@ -195,12 +195,6 @@ def entries_at(mirror: Path, revision: Commit, applications: Iterable[str]) -> d
     return {name: parse(found[file]) for name, file in files.items() if file in found}
 
 
-@functools.lru_cache(maxsize=4096)
-def entry_at(mirror: Path, revision: Commit, application: str) -> Desired | None:
-    """What a commit of an environment's branch says about an application; None where it has none of that name."""
-    return entries_at(mirror, revision, [application]).get(application)
-
-
 def removed_applications(change: Change) -> tuple[str, ...]:
     """Applications that the environment has and the commit's ``symphony.yaml`` has no more."""
     return tuple(

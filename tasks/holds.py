@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from symphony.change import Change
 from symphony.errors import SymphonyError
 from symphony.record import Hold
-from tasks.git import git, head
+from tasks.git import contents, git, head
 from tasks.publish import Index, publish
 from tasks.retry import TRANSIENT
 
@@ -80,7 +80,7 @@ def read_holds(mirror: Path, environment: str) -> dict[str, Hold]:
     at = f"refs/heads/{BRANCH}"
     paths = git("ls-tree", "-r", "--name-only", at, "--", f"{environment}/", cwd=mirror).splitlines()
     try:
-        found = [Hold.model_validate_json(git("show", f"{at}:{path}", cwd=mirror)) for path in paths]
+        found = [Hold.model_validate_json(one) for one in contents(mirror, [f"{at}:{path}" for path in paths]).values()]
     except ValidationError as error:
         said = error.errors()[0]["msg"]
         raise SymphonyError(

@@ -11,9 +11,10 @@ from typing import Any
 
 from httpx import HTTPStatusError, codes
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
-from prefect.exceptions import MissingContextError
+from prefect.exceptions import MissingContextError, ObjectAlreadyExists
 from prefect.logging import get_run_logger
 
 from symphony.errors import SymphonyError
@@ -110,7 +111,8 @@ def _taken(stack: contextlib.ExitStack, wanted: list[str], lease: dict[str, Any]
 def _make_missing(names: Collection[str]) -> None:
     with get_client(sync_client=True) as client:
         for name in sorted(set(names) - _existing(client)):
-            client.upsert_global_concurrency_limit_by_name(name, limit=1)
+            with contextlib.suppress(ObjectAlreadyExists):  # another run was faster
+                client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=1))
 
 
 def _existing(client: SyncPrefectClient) -> set[str]:

@@ -13,7 +13,7 @@ from symphony.config import branch_of
 from symphony.errors import BadInputError, SupersededError
 from symphony.models import Commit, Desired
 from symphony.record import Hold, ReleaseRecord
-from tasks.desired import entry_at, parts, read_desired
+from tasks.desired import entries_at, parts, read_desired
 from tasks.git import fetch, head
 from tasks.holds import read_holds
 from tasks.records import find_record, newest
@@ -85,7 +85,7 @@ def find_goal(change: Change, applications: Sequence[str], release: str) -> Goal
         )
         raise BadInputError(f"{what} passed its smoke tests; name one that did: `symphony history` lists them.")
     origin = _state(record)
-    entries = {name: entry for name in names if (entry := entry_at(mirror, origin, name))}
+    entries = entries_at(mirror, origin, names)
     if missing := sorted(set(applications) - entries.keys()):
         raise BadInputError(f"The release {record.name} of {environment} has no {', '.join(missing)}.")
     moving = list(begun) or [name for name in entries if _differs(known, name, origin, present)]

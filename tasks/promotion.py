@@ -20,7 +20,7 @@ from symphony.models import Commit, Desired
 from symphony.record import ReleaseRecord
 from tasks.affected import configuration_at
 from tasks.artifacts import key_of, table
-from tasks.desired import entry_at, parts, read_desired, removed_applications, text
+from tasks.desired import entries_at, parts, read_desired, removed_applications, text
 from tasks.git import fetch, git, head
 from tasks.manifest_diff import show_trees
 from tasks.moving import may_not_move, newer_told
@@ -112,8 +112,9 @@ def propose(change: Change, source: str, applications: Sequence[str], release: s
         raise BadInputError(
             f"The release {record.name} of {source} has no {', '.join(missing)}; it has {', '.join(sorted(there))}."
         )
-    wanted = [_translated(change, there[name], origin) for name in applications or sorted(there)]
-    differing = [entry for entry in wanted if not _same(change, entry, origin, before)]
+    wanted = _translated(change, [there[name] for name in applications or sorted(there)], origin)
+    present = _present(change, wanted, origin, before)
+    differing = [entry for entry in wanted if not present[entry.application].same(entry)]
     gone = () if applications else tuple(name for name in removed_applications(change) if name not in there)
     found = Proposal(source, record, origin, before)
     if not differing and not gone:
@@ -123,9 +124,8 @@ def propose(change: Change, source: str, applications: Sequence[str], release: s
     since = _gates(change, found, entries)
     left |= {name: f"{change.environment} has it newer: {newer_told({name: at})}" for name, at in newer.items()}
     removed = tuple(name for name in gone if name not in left)
-    hashes = {entry.application: _hash(change, entry, origin, before) for entry in entries} | dict.fromkeys(
-        removed, "gone"
-    )
+    hashes = {entry.application: present[entry.application].bound(entry) for entry in entries}
+    hashes |= dict.fromkeys(removed, "gone")
     return Proposal(source, record, origin, before, entries, removed, left, hashes, since)
 
 
@@ -144,8 +144,10 @@ def show_promotion(change: Change, proposal: Proposal) -> str:
         BadInputError: A chart does not render here.
     """
     rows: list[dict[str, object]] = []
+    names = [entry.application for entry in proposal.entries]
+    present = entries_at(change.mirror, proposal.before, names) if proposal.before else {}
     for entry in proposal.entries:
-        now = entry_at(change.mirror, proposal.before, entry.application) if proposal.before else None
+        now = present.get(entry.application)
         rows.append(
             {
                 "application": entry.application,
@@ -179,26 +181,56 @@ def pin(release: str) -> None:
         client.update_flow_run(context.flow_run.id, tags=[*tags, f"{_TAG}{release}"])
 
 
-def _translated(change: Change, entry: Desired, origin: Commit) -> Desired:
+@dataclass(frozen=True)
+class _Present:
+    """An application as this environment has it, beside what it would get.
+
+    Attributes:
+        entry: What this environment's desired state says; None where it does not have it.
+        ids: Object ids of all that it has here; None before the first deploy.
+        chart: Object id of the chart that it would get.
+    """
+
+    entry: Desired | None
+    ids: tuple[str, ...] | None
+    chart: tuple[str, ...]
+
+    def same(self, entry: Desired) -> bool:
+        """Whether it has all that it would get."""
+        return self.entry == entry and self.ids is not None and self.ids[:1] == self.chart
+
+    def bound(self, entry: Desired) -> str:
+        """A hash of what is there and what would be."""
+        return hashlib.sha256(json.dumps([self.chart, text(entry), self.ids]).encode()).hexdigest()
+
+
+def _present(change: Change, wanted: Sequence[Desired], origin: Commit, before: Commit | None) -> dict[str, _Present]:
+    """All applications as this environment has them, asked of Git at once."""
+    names = [entry.application for entry in wanted]
+    there = entries_at(change.mirror, before, names) if before else {}
+    ids = parts(change.mirror, [(at, name) for at in (origin, before) if at for name in names])
+    return {
+        name: _Present(there.get(name), ids[before, name] if before else None, ids[origin, name][:1]) for name in names
+    }
+
+
+def _translated(change: Change, entries: Sequence[Desired], origin: Commit) -> list[Desired]:
     """What the target's desired state shall say: the same chart, commit and image, with its own values and outputs."""
     name = f"values.{change.environment}.yaml"
-    has = git("ls-tree", "--name-only", f"{origin}:{entry.chart}", "--", name, cwd=change.mirror)
-    released = configuration_at(change.mirror, entry.commit) or change.configuration
-    application = released.applications.get(entry.application)
-    return entry.model_copy(
-        update={
+    files = [f"{entry.chart}/{name}" for entry in entries]
+    listed = git("ls-tree", "-r", "-z", "--name-only", origin, "--", *files, cwd=change.mirror) if files else ""
+    found = set(listed.split("\0"))
+    made: list[Desired] = []
+    for entry, file in zip(entries, files, strict=True):
+        released = configuration_at(change.mirror, entry.commit) or change.configuration
+        application = released.applications.get(entry.application)
+        update = {
             "environment": change.environment,
-            "values": (name,) if has else (),
+            "values": (name,) if file in found else (),
             "infrastructure": filled(change, application.values) if application else {},
         }
-    )
-
-
-def _same(change: Change, entry: Desired, origin: Commit, before: Commit | None) -> bool:
-    if before is None or entry_at(change.mirror, before, entry.application) != entry:
-        return False
-    ids = parts(change.mirror, [(at, entry.application) for at in (origin, before)])
-    return ids[origin, entry.application][:1] == ids[before, entry.application][:1]
+        made.append(entry.model_copy(update=update))
+    return made
 
 
 def _gates(change: Change, found: Proposal, entries: Sequence[Desired]) -> dict[str, datetime]:
@@ -228,11 +260,3 @@ def _gates(change: Change, found: Proposal, entries: Sequence[Desired]) -> dict[
     if shut:
         raise BadInputError(f"Nothing was promoted to {change.environment}: {'; '.join(shut)}.")
     return since
-
-
-def _hash(change: Change, entry: Desired, origin: Commit, before: Commit | None) -> str:
-    name = entry.application
-    pairs = [(at, name) for at in (origin, before) if at]
-    ids = parts(change.mirror, pairs)
-    bound = json.dumps([ids[origin, name][:1], text(entry), ids[before, name] if before else None])
-    return hashlib.sha256(bound.encode()).hexdigest()

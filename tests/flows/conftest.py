@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prefect.states import State
 
-from flows import deploy, promote, release, rollback
+from flows import deploy, promote, release, rollback, rollout, stages
 from symphony.change import Change
 from symphony.errors import SmokeError
 from symphony.models import Commit, Image, Probe, Rollout
@@ -105,12 +105,13 @@ def platform(delivery: Delivery, monkeypatch: pytest.MonkeyPatch, prefect: None,
     monkeypatch.setenv("SYMPHONY_CONFIG", str(delivery.copy / "symphony.yaml"))
     monkeypatch.setattr(release, "provision_change", lambda *_, **__: ())
     monkeypatch.setattr(release, "build_images", made.build)
-    monkeypatch.setattr(deploy, "wait_until_live", made.wait)
-    monkeypatch.setattr(deploy, "refresh_applications", lambda *_, **__: None)
-    monkeypatch.setattr(deploy, "reach_argocd", lambda _: None)
-    monkeypatch.setattr(deploy, "smoke_applications", made.smoke)
+    monkeypatch.setattr(rollout, "wait_until_live", made.wait)
+    monkeypatch.setattr(rollout, "refresh_applications", lambda *_, **__: None)
+    for module in (deploy, rollout):
+        monkeypatch.setattr(module, "reach_argocd", lambda _: None)
+    monkeypatch.setattr(rollout, "smoke_applications", made.smoke)
     for module in (promote, release):
         monkeypatch.setattr(module, "show_removed", lambda *_: [])
-    for module in (deploy, promote, release, rollback):
+    for module in (deploy, release, rollback, rollout, stages):
         monkeypatch.setattr(module, "locked", made.lock)
     return made

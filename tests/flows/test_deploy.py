@@ -9,7 +9,9 @@ import pytest
 from prefect import flow
 
 from flows import deploy as module
-from flows.deploy import deploy_images, restore_applications, undo
+from flows import rollout
+from flows.deploy import deploy_images, restore_applications
+from flows.rollout import undo
 from symphony.change import Change
 from symphony.drift import Finding
 from symphony.errors import BadInputError, DeployError, SupersededError, TransientError
@@ -56,10 +58,11 @@ class Cluster:
 def cluster(monkeypatch: pytest.MonkeyPatch, tools: None) -> Cluster:
     del tools
     fake = Cluster()
-    monkeypatch.setattr(module, "wait_until_live", fake.wait)
-    monkeypatch.setattr(module, "refresh_applications", lambda *_, **__: None)
-    monkeypatch.setattr(module, "reach_argocd", lambda _: None)
-    monkeypatch.setattr(module, "locked", fake.lock)
+    monkeypatch.setattr(rollout, "wait_until_live", fake.wait)
+    monkeypatch.setattr(rollout, "refresh_applications", lambda *_, **__: None)
+    for one in (module, rollout):
+        monkeypatch.setattr(one, "reach_argocd", lambda _: None)
+        monkeypatch.setattr(one, "locked", fake.lock)
     return fake
 
 
@@ -161,7 +164,7 @@ def test_a_remote_that_fails_during_the_undo_does_not_hide_why_the_deploy_failed
         raise TransientError("the remote is away")
 
     cluster.bad = "c"
-    monkeypatch.setattr(module, "put_back", gone)
+    monkeypatch.setattr(rollout, "put_back", gone)
     with pytest.raises(DeployError, match=r"no disk\. PUTTING BACK FAILED, .*: the remote is away"):
         run(delivery.change(), delivery.image("one", "c"))
 

@@ -8,8 +8,8 @@ import pytest
 from prefect.exceptions import Pause
 from prefect.states import State
 
-from flows import deploy as rollout
 from flows import release as module
+from flows import rollout
 from flows import stages as shared
 from flows.provision import ProvisionError
 from flows.release import release, release_change

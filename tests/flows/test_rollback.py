@@ -6,8 +6,10 @@ import pytest
 from prefect.states import State
 
 from flows import rollback as module
-from flows import stages
+from flows import rollout, stages
 from flows.rollback import rollback
+from symphony.change import Change
+from symphony.models import Commit
 from tasks.git import git
 from tasks.holds import read_holds
 
@@ -124,9 +126,9 @@ def test_started_again_after_a_crash_it_goes_no_further_step_back(
     left = platform.records()[0]
     deploy_trees = module.deploy_trees
 
-    def killed(*arguments: Any) -> Any:
+    def killed(*arguments: Any, **more: Any) -> Any:
         if dies == "after":
-            deploy_trees(*arguments)
+            deploy_trees(*arguments, **more)
         raise SystemExit
 
     with monkeypatch.context() as patched:
@@ -180,6 +182,26 @@ def test_two_at_once_go_one_step_back(platform: Platform) -> None:
     platform.on_lock = lambda: back("one")
     assert back("one").name == "Completed"
     assert platform.digests()["one"] == "b"
+
+
+def test_where_a_person_merges_it_waits_as_long_as_the_run_was_told(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+
+    def merge(change: Change, proposed: Commit, _: object, hours: float) -> Commit:
+        given.append(hours)
+        git("push", "--quiet", "origin", f"{proposed}:refs/heads/env/dev", cwd=change.mirror)
+        return proposed
+
+    monkeypatch.setattr(rollout, "wait_for_merge", merge)
+    text = (platform.delivery.copy / "symphony.yaml").read_text()
+    platform.delivery.commit("symphony.yaml", text.replace("  dev: &dev\n", "  dev: &dev\n    proposals: true\n"))
+    platform.release(one="a")
+    platform.release(one="b")
+    assert back("one", approval_hours=2).name == "Completed"
+    assert given == [24, 24, 2]
+    assert platform.digests()["one"] == "a"
 
 
 def test_an_environment_without_a_release_says_so(platform: Platform) -> None:

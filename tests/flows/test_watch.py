@@ -26,7 +26,6 @@ def ecr(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> PagingEcr:
     made = PagingEcr(page=2)
     client = made.client()
     monkeypatch.setattr(new_images, "client", lambda *_: client)
-    monkeypatch.setattr(module, "locked", platform.lock)
     policies(platform, one="dev: {policy: semver, constraint: ^1}")
     return made
 
