@@ -7,7 +7,7 @@ ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E env HOME="$(HOME)" PATH="$(PATH
 PYTEST :=
 UNIT :=
 
-.PHONY: demo test test-unit test-world check setup down bench schema charts
+.PHONY: demo test test-unit test-world pictures check setup browser down bench schema charts
 
 demo: setup
 	$(ROOT) .venv/bin/symphony demo
@@ -17,8 +17,12 @@ test: test-unit test-world
 test-unit: setup
 	nice -n 19 $(PYTHON) -m pytest tests --ignore=tests/world -n logical --dist loadfile $(PYTEST) $(UNIT)
 
-test-world: setup
+test-world: browser
 	$(ROOT) $(PYTHON) -m pytest tests/world $(PYTEST)
+
+# The pictures in docs/, of a sandbox that is up, as the tests of Prefect's UI see it.
+pictures: browser
+	$(ROOT) env SYMPHONY_PICTURES=$(CURDIR)/docs/images $(PYTHON) -m pytest tests/world/test_ui.py
 
 check: setup
 	$(PYTHON) -m ruff check
@@ -29,6 +33,9 @@ check: setup
 
 setup:
 	@./setup.sh
+
+browser: setup
+	@./setup.sh --browser
 
 down:
 	$(ROOT) .venv/bin/symphony down

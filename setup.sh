@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Brings a fresh Debian or Ubuntu machine to where `symphony` runs; needs bash alone, and root or sudo where a
 # system package is missing. Whatever is there already is left alone, so a second run takes a moment.
+# With --browser, also what the tests look at Prefect's UI with.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 PATH=$PATH:/usr/sbin:/sbin
@@ -42,6 +43,7 @@ need debootstrap debootstrap
 need iptables iptables
 need ip iproute2
 need conntrack conntrack
+if [ "${1:-}" = --browser ]; then need chromium chromium; fi
 [ -e /etc/ssl/certs/ca-certificates.crt ] || packages+=(ca-certificates)
 
 # While packages are installed, no service of theirs may start: the sandbox runs its own, and the machine's stay as they are.

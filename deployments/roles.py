@@ -49,7 +49,7 @@ _MAY: tuple[tuple[Role, str, re.Pattern[str]], ...] = tuple(
         (Role.APPROVER, "GET", f"flow_runs/{_ANY}/input/{_ANY}"),
         (Role.APPROVER, "POST", f"flow_runs/{_ANY}/(resume|input/filter)"),
         (Role.APPROVER, "POST", f"flow_runs/{_ANY}/set_state"),
-        (Role.APPROVER, "GET", "(?!block_|admin/|variables)[^/].*"),
+        (Role.APPROVER, "GET", "(?!block_|admin/storage|variables)[^/].*"),
         (Role.APPROVER, "POST", f"(?!block_|variables)[^/].*/{_READS}"),
         (Role.APPROVER, "POST", "(ui/.+|events/count-by/.+|work_(pools|queues)/.+/concurrency_status)"),
     )

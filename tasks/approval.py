@@ -110,7 +110,7 @@ class Consent:
         answer = _answer(change, ["deploy", dict(changed)], told, page, self.hours)
         self.answers.append(answer.model_copy(update={"manifests": dict(changed)}))
         if answer.decision == "refuse":
-            why = f": {answer.reason}" if answer.reason else ""
+            why = f": {answer.reason.rstrip('.')}" if answer.reason else ""
             raise DeployError(
                 f"{answer.approver} refused the deploy to {change.environment}{why}. Nothing that runs was changed."
             )

@@ -89,7 +89,7 @@ RULES = [
     ("GET", "block_types/slug/secret/block_documents", None),
     ("POST", "automations/", {}),
     ("POST", "events", {}),
-    ("GET", "admin/settings", None),
+    ("GET", "admin/storage", None),
     ("GET", "variables/name/x", None),
     ("POST", "v2/concurrency_limits/decrement", {}),
     ("POST", "/flow_runs/filter", {}),
