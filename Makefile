@@ -7,7 +7,7 @@ ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E env HOME="$(HOME)" PATH="$(PATH
 PYTEST :=
 UNIT :=
 
-.PHONY: demo test test-unit test-world pictures check setup browser down bench schema charts
+.PHONY: demo test test-unit test-world pictures check setup browser down bench schema charts docs reference
 
 demo: setup
 	$(ROOT) .venv/bin/symphony demo
@@ -51,3 +51,11 @@ schema: setup
 # The application charts' copies of the values' schema, and the golden renders that tests compare with.
 charts: setup
 	$(PYTHON) -m tests.charts.renders
+
+# The site, into site/; it fails for a link that leads nowhere.
+docs: setup
+	.venv/bin/mkdocs build --strict --quiet
+
+# The pages of docs/reference/, after a change of what they are made from.
+reference: setup
+	$(PYTHON) -m docs.reference

@@ -1,0 +1,1 @@
+"""The site: what people read, and what makes the reference of the code."""
