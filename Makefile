@@ -54,7 +54,7 @@ charts: setup
 
 # The site, into site/; it fails for a link that leads nowhere.
 docs: setup
-	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
 
 # The pages of docs/reference/, after a change of what they are made from.
 reference: setup

@@ -179,7 +179,7 @@ def test_the_reference_is_what_the_code_says() -> None:
 
 
 def test_the_site_builds_and_fetches_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     built = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
