@@ -27,8 +27,8 @@ app = typer.Typer()
 @app.command("demo")
 def demo(
     github_actions: Annotated[
-        bool, typer.Option("--github-actions", help="Have the pushed commit's workflow release.yml release it, by act.")
-    ] = False,
+        bool, typer.Option(help="Have the pushed commit's own workflow release.yml release it, run by act.")
+    ] = True,
 ) -> None:
     """Start what is not up, change the example service, push it, and follow the release until it is served."""
     console = Console()
@@ -50,11 +50,12 @@ def demo(
 
 
 def _started(api: PrefectApi, pushed: Push, told: list[str]) -> Run:
-    """The run that the push hook started; what the hook told is the reason where there is none."""
+    """The run that the push started; what the hook told is the reason where there is none."""
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
-        if run := api.find(pushed.key):
-            return run
+        for key in pushed.keys:
+            if run := api.find(key):
+                return run
         time.sleep(_POLL_SECONDS)
     raise SymphonyError(
         f"The push of {pushed.commit[:12]} started no release within {_START_SECONDS} s; the remote said: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 from collections.abc import Callable
 from http import HTTPStatus
@@ -62,7 +63,7 @@ class Gate:
 
     async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
         name, credential = named(Headers(scope=scope).get("authorization", ""))
-        if f"{name}:{credential}" == self._auth or scope["method"] == "OPTIONS":
+        if self._is_own(name, credential) or scope["method"] == "OPTIONS":
             await self._app(scope, receive, send)
             return
         login = self._credentials.known(name, credential)
@@ -84,6 +85,9 @@ class Gate:
             scope, receive = _with_body(scope, receive, change(login.role, name, body))
         await self._app(scope, receive, send)
 
+    def _is_own(self, name: str, credential: str) -> bool:
+        return hmac.compare_digest(f"{name}:{credential}".encode(), self._auth.encode())
+
     def _translated(self, path: str, receive: Receive) -> Receive:
         """What a WebSocket says, its first word, the login, made the server's own where its role may be there."""
 
@@ -91,7 +95,7 @@ class Gate:
             message = await receive()
             if message["type"] == "websocket.receive" and (said := _json(message.get("text") or "")):
                 name, _, credential = str(said.get("token") or "").partition(":")
-                if said.get("type") == "auth" and f"{name}:{credential}" != self._auth:
+                if said.get("type") == "auth" and not self._is_own(name, credential):
                     login = self._credentials.known(name, credential)
                     if login and (login.role is Role.ADMIN or path.rstrip("/").endswith("/out")):
                         message = {**message, "text": json.dumps({**said, "token": self._auth})}

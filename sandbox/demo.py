@@ -21,17 +21,15 @@ class Push:
     Attributes:
         commit: Full id of the commit.
         greeting: What the service will say once it is live.
-        workflow: Whether the commit's own workflow starts the release, and not the remote's push hook.
     """
 
     commit: str
     greeting: str
-    workflow: bool = False
 
     @property
-    def key(self) -> str:
-        """Idempotency key that the release is started with."""
-        return workflow.key(self.commit, "dev") if self.workflow else f"platform:release:dev:{self.commit}:push"
+    def keys(self) -> tuple[str, ...]:
+        """Idempotency keys that the release may be started with: by the commit's workflow, or by the push hook."""
+        return workflow.key(self.commit, "dev"), f"platform:release:dev:{self.commit}:push"
 
 
 def push_change(world: World, say: Callable[[str], None] = lambda _line: None, *, by_workflow: bool = False) -> Push:
@@ -65,4 +63,4 @@ def push_change(world: World, say: Callable[[str], None] = lambda _line: None, *
     git("commit", "--quiet", "--all", "--message", f"Say it anew, for the {number}. time")
     trigger = "github_actions" if by_workflow else "api"
     git("push", "--quiet", f"--push-option=trigger={trigger}", "origin", "HEAD:main", on_line=say)
-    return Push(commit=git("rev-parse", "HEAD"), greeting=greeting, workflow=by_workflow)
+    return Push(commit=git("rev-parse", "HEAD"), greeting=greeting)
