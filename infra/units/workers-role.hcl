@@ -45,10 +45,14 @@ inputs = {
             "ecr:BatchCheckLayerAvailability",
             "ecr:BatchGetImage",
             "ecr:CompleteLayerUpload",
+            "ecr:DescribeImageScanFindings",
             "ecr:DescribeImages",
+            "ecr:DescribeRepositories",
             "ecr:GetDownloadUrlForLayer",
+            "ecr:GetLifecyclePolicy",
             "ecr:InitiateLayerUpload",
             "ecr:PutImage",
+            "ecr:StartImageScan",
             "ecr:UploadLayerPart",
           ]
           Resource = values(dependency.registry.outputs.repository_arns)
