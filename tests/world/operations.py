@@ -14,7 +14,7 @@ from deployments.client import Run
 from sandbox.aws.client import client
 from sandbox.world import ACCOUNT, REGION
 from symphony.errors import ToolError
-from tests.world.seat import Seat
+from tests.world.seat import Seat, until
 
 BUCKET = f"symphony-state-{ACCOUNT}-{REGION}"
 SECRET_TAG = """
@@ -77,7 +77,9 @@ class Operator(Seat):
         return str((run.state or {})["state_details"]["pause_key"])
 
     def answer_question(self, run: Run, **answer: str) -> None:
-        self.api.call("POST", f"/flow_runs/{run.id}/resume", {"run_input": answer})
+        """Answer what a run asks; a run is suspended some moments before Prefect has its form, and takes no answer."""
+        asked = (f"/flow_runs/{run.id}/resume", {"run_input": answer})
+        until(lambda: self.api.call("POST", *asked)["status"] == "ACCEPT", f"the answer to {run.name}")
 
     def records(self, commit: str) -> list[dict[str, Any]]:
         """What Git keeps of the releases of a commit to the environment."""
