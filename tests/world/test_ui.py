@@ -16,7 +16,7 @@ from playwright.sync_api import Locator, Page, expect, sync_playwright
 from sandbox.prefect.environment import login
 from sandbox.world import World
 from tests.world.operations import Operator
-from tests.world.seat import NUMBERS
+from tests.world.seat import NUMBERS, until
 
 _SECONDS = 60
 _PICTURES = os.environ.get("SYMPHONY_PICTURES")
@@ -153,10 +153,13 @@ def test_an_approval_is_answered_and_a_failed_run_tells_its_reason(visitor: Visi
     visitor.look("approval")
     dialog.get_by_role("button", name="Submit").click()
     operator.ended(waiting)
-    # Two clicks from wherever one is; the login's name, whatever they wrote.
+    # The login's name, whatever they wrote. The page of a run that has ended does not look for what is logged after it.
+    reason = "approver refused the deploy to prod: Not on a Friday. Nothing that runs was changed."
+    logs = {"logs": {"flow_run_id": {"any_": [waiting.id]}}, "sort": "TIMESTAMP_DESC", "limit": 50}
+    until(lambda: reason in str(operator.api.call("POST", "/logs/filter", logs)), "the reason in the run's log")
+    # Two clicks from wherever one is.
     page.get_by_role("button", name="Runs", exact=True).click()
     page.get_by_role("link", name=f"deploy hello → prod @ {asked['commit'][:7]}").first.click()
-    reason = "approver refused the deploy to prod: Not on a Friday. Nothing that runs was changed."
     expect(page.get_by_role("tabpanel").get_by_text(reason).first).to_be_visible()
     visitor.look("failed-run")
 
