@@ -37,7 +37,7 @@ secrets: {{existing: [try-charts]}}
 config: {{greeting.txt: "Hello {number}"}}
 migration:
   command: [python3, -c, "{migration}"]
-  activeDeadlineSeconds: 6
+  activeDeadlineSeconds: {seconds}
 env: {{{env}}}
 """
 APPLICATION = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications/dev-hello"
@@ -57,7 +57,9 @@ SECRET = {
 
 def everything(env: str = "", migration: str = MIGRATES) -> Callable[[Path], None]:
     """Values for dev with everything turned on; each time another version."""
-    values = EVERYTHING.format(number=next(NUMBERS), migration=migration, env=env)
+    # Only what is to hang has a short life: on a busy machine a pod takes seconds to start.
+    seconds = 6 if migration == HANGS else 120
+    values = EVERYTHING.format(number=next(NUMBERS), migration=migration, env=env, seconds=seconds)
 
     def edit(copy: Path) -> None:
         file = copy / "charts/hello/values.dev.yaml"
