@@ -76,7 +76,7 @@ class Gate:
         if not may(login.role, method, path):
             raise RefusedError(
                 f"{name} has the role {login.role}, which may not {method} {path}; "
-                f"it takes the role {least(method, path) or Role.ADMIN}."
+                f"it takes the role {least(method, path)}."
             )
         scope = {**scope, "headers": list(scope["headers"])}
         MutableHeaders(scope=scope)["authorization"] = self._own

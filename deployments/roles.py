@@ -54,7 +54,7 @@ _MAY: tuple[tuple[Role, str, re.Pattern[str]], ...] = tuple(
         (Role.APPROVER, "POST", "(ui/.+|events/count-by/.+|work_(pools|queues)/.+/concurrency_status)"),
     )
 )
-"""The least role for each method and path; all else is for `Role.ADMIN`."""
+"""The least role for each method and path, lesser roles first; all else is for `Role.ADMIN`."""
 
 
 class Login(Fact):
@@ -116,13 +116,12 @@ class Credentials:
         same = hmac.compare_digest(hashlib.sha256(credential.encode()).hexdigest(), digest)
         return login if login and same else None
 
-    def give(self, name: str, role: Role, credential: str = "") -> str:
+    def give(self, name: str, role: Role) -> str:
         """Let somebody in, with a credential that replaces the one before at once.
 
         Args:
             name: The login.
             role: What for.
-            credential: At least 24 random characters; made here by default.
 
         Returns:
             The credential; it is kept nowhere.
@@ -130,7 +129,7 @@ class Credentials:
         Raises:
             BadInputError: The name is none, or the file cannot be read.
         """
-        made = credential or secrets.token_urlsafe(32)
+        made = secrets.token_urlsafe(32)
         login = Login(role=role, sha256=hashlib.sha256(made.encode()).hexdigest())
         try:
             everyone = Logins.model_validate({**self.logins(), name: login})
@@ -162,24 +161,20 @@ class Credentials:
 
 
 def may(role: Role, method: str, path: str) -> bool:
-    """Whether a role may ask the API so.
+    """Whether a role may ask the API so; see `least`."""
+    roles = list(Role)
+    return roles.index(role) >= roles.index(least(method, path))
+
+
+def least(method: str, path: str) -> Role:
+    """The first role that may ask the API so.
 
     Args:
-        role: The role.
         method: HTTP method, in capitals.
         path: The request's path, decoded.
     """
-    return role is Role.ADMIN or least(method, path, role) is not None
-
-
-def least(method: str, path: str, at_most: Role = Role.APPROVER) -> Role | None:
-    """The first role that may ask so; None where those up to one may not."""
-    roles = list(Role)
-    reached = roles[: roles.index(at_most) + 1]
-    for role, asked, pattern in _MAY:
-        if role in reached and asked == ("GET" if method == "HEAD" else method) and pattern.fullmatch(path.rstrip("/")):
-            return role
-    return None
+    asked, place = "GET" if method == "HEAD" else method, path.rstrip("/")
+    return next((role for role, one, pattern in _MAY if one == asked and pattern.fullmatch(place)), Role.ADMIN)
 
 
 def named(header: str) -> tuple[str, str]:
