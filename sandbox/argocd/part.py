@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import socket
+import time
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -21,7 +22,9 @@ from sandbox.world import HOST, World
 from symphony.errors import BadInputError, SymphonyError
 
 _SECONDS = 1.0
+_ASK_AGAIN_SECONDS = 10.0
 _CRDS = ("application", "applicationset", "appproject")
+_KINDS = "/apis/argoproj.io/v1alpha1"
 _CLOSED = 404
 _SET_CONDITIONS = {"ErrorOccurred": "False", "ParametersGenerated": "True"}
 
@@ -58,8 +61,7 @@ class ArgoCD(Part):
                 if process.name == processes.REPO_SERVER:
                     # A generator that finds no repo-server is tried again only three minutes later.
                     self.wait(world, lambda: _repo_server(world))
-            refresh = {"metadata": {"annotations": {applications.REFRESH: "true"}}}
-            manifest.merge(connection, manifest.path(applications.application_set(world)), refresh)
+            self._look_at_branches(world, connection)
 
     def check(self, world: World) -> None:
         """Ask every process for its health, and the ApplicationSet whether its branches could be read.
@@ -80,6 +82,25 @@ class ArgoCD(Part):
         super().stop(world)
         fence.take_down(world)
         shutil.rmtree(world.state / "argocd", ignore_errors=True)
+
+    def _look_at_branches(self, world: World, connection: ApiClient) -> None:
+        """Have the branches read, and ask again where nothing came of it.
+
+        The controller itself tries a look that failed again only three minutes later, whatever stood in its way.
+        """
+        where = manifest.path(applications.application_set(world))
+        asked = -_ASK_AGAIN_SECONDS
+
+        def looked() -> None:
+            nonlocal asked
+            if time.monotonic() - asked >= _ASK_AGAIN_SECONDS:
+                asked = time.monotonic()
+                # A value of its own each time: the controller wakes by a change alone.
+                refresh = {"metadata": {"annotations": {applications.REFRESH: str(time.time_ns())}}}
+                manifest.merge(connection, where, refresh)
+            _application_set(world)
+
+        self.wait(world, looked)
 
     def _forget_another_cluster(self, world: World) -> None:
         """End processes that a cluster made before this one still keeps busy; they would never look at the new one."""
@@ -116,7 +137,13 @@ def _install(world: World, connection: ApiClient) -> None:
 
 
 def _resources(world: World, connection: ApiClient) -> None:
-    """Objects of the new kinds; the API server serves a kind a moment after its definition."""
+    """Objects of the new kinds; the API server serves a kind a moment after its definition, and lists it later still.
+
+    A controller that looks the kind up in that list too early tries again ten seconds later.
+    """
+    listed = {item["name"] for item in (manifest.read(connection, _KINDS) or {}).get("resources", [])}
+    if missing := {f"{name}s" for name in _CRDS} - listed:
+        raise NotReadyError(f"the cluster does not list {', '.join(sorted(missing))} of Argo CD yet")
     items = (
         applications.project(world),
         applications.closed_default_project(),
@@ -166,9 +193,11 @@ def _application_set(world: World) -> None:
         raise NotReadyError(str(error)) from error
     if found is None:
         raise NotReadyError("the ApplicationSet symphony is missing")
-    if applications.REFRESH in found["metadata"].get("annotations", {}):
-        raise NotReadyError("the ApplicationSet symphony is being read anew")
     conditions = {item["type"]: item for item in found.get("status", {}).get("conditions", [])}
+    if applications.REFRESH in found["metadata"].get("annotations", {}):
+        failed = conditions.get("ErrorOccurred", {})
+        said = f", after: {failed['message']}" if failed.get("status") == "True" else ""
+        raise NotReadyError(f"the ApplicationSet symphony is being read anew{said}")
     for name, wanted in _SET_CONDITIONS.items():
         condition = conditions.get(name)
         if condition is None or condition["status"] != wanted:
