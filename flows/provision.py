@@ -149,7 +149,7 @@ def provision_change(  # noqa: PLR0913 - the choices of one run
             _report(change, left, unaffected, gone.names)
             return tuple(left)
         # Beside what needs no bucket. The first unit depends on no other, so that this reads nobody's outputs.
-        bucket = bootstrap_state.submit(live, units[0]) if chosen else None
+        bucket = bootstrap_state.submit(change.target, live, units[0]) if chosen else None
         refuse_mocks(live, units)
         if move_states and not plan_only:
             _follow(change, waiting)

@@ -13,8 +13,10 @@ from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from symphony.config import Environment
 from symphony.errors import SymphonyError, ToolError
 from symphony.models import ACTIONS, UnitPlan
+from tasks.aws import client
 from tasks.diagnosis import diagnose
 from tasks.git import work_home
 from tasks.live import Live
@@ -36,17 +38,20 @@ _NO_CHANGE, _CHANGE = 0, 2
 
 
 @task(name="bootstrap state", task_run_name="bootstrap state of {live.environment}", **TRANSIENT)
-def bootstrap_state(live: Live, unit: Unit) -> None:
+def bootstrap_state(target: Environment, live: Live, unit: Unit) -> None:
     """Make the bucket that holds the environment's state; harmless where it exists.
 
     Args:
+        target: The environment; nothing is made where the credentials are of another account than its own.
         live: The environment's live folder.
         unit: Any unit, whose configuration names the bucket.
 
     Raises:
+        BadInputError: The credentials belong to another account.
         TransientError: AWS was throttling or out of reach.
         SymphonyError: AWS refused.
     """
+    client(target, "sts")
     _run(live, unit.path, "state bootstrap", "backend", "bootstrap")
 
 

@@ -170,7 +170,8 @@ def provisioning(prefect: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     def stand_in(name: str, run_name: str, function: Callable[..., Any], module: Any = flows.layer) -> None:
         monkeypatch.setattr(module, name, task(name=name, task_run_name=run_name)(function))
 
-    def bootstrap(live: Live, unit: Unit) -> None:
+    def bootstrap(target: Environment, live: Live, unit: Unit) -> None:
+        del target
         account.bootstrap(live, unit)
 
     def plan(live: Live, unit: Unit) -> UnitPlan:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import tasks.terragrunt
+from symphony.config import Environment, load
 from symphony.errors import BadInputError, StalePlanError, SymphonyError, TransientError
 from symphony.models import UnitPlan
 from tasks.live import Live
@@ -19,6 +20,7 @@ from tasks.units import Unit, find_units
 
 SAMPLES = Path(__file__).parent / "samples"
 UNIT = Unit(path="network")
+TARGET = load(Path(__file__).parents[2] / "symphony.yaml").environments["dev"]
 WORKING = Path(".terragrunt-cache") / "a" / "b"
 
 WITH_MOCKS = """\
@@ -260,9 +262,20 @@ def test_an_error_names_paths_as_the_repository_does(tools: Tools, live: Live) -
     assert str(live.tree) not in str(raised.value)
 
 
-def test_the_state_bucket_is_made_in_a_units_folder(tools: Tools, live: Live) -> None:
+def test_the_state_bucket_is_made_in_a_units_folder_once_the_account_is_known_to_be_the_environments(
+    tools: Tools, live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tools.answer(backend={})
-    bootstrap_state.fn(live, UNIT)
+
+    def another(target: Environment, service: str) -> None:
+        raise BadInputError(f"{service} of {target.aws.account}: the credentials belong to AWS account 1")
+
+    monkeypatch.setattr("tasks.terragrunt.client", another)
+    with pytest.raises(BadInputError, match="belong to AWS account 1"):
+        bootstrap_state.fn(TARGET, live, UNIT)
+    monkeypatch.setattr("tasks.terragrunt.client", lambda *_: None)
+    bootstrap_state.fn(TARGET, live, UNIT)
+    assert len(tools.calls) == 1
     assert tools.calls[0]["argv"] == ["terragrunt", "backend", "bootstrap"]
     assert tools.calls[0]["cwd"] == str(live.folder / "network")
 
