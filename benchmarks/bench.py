@@ -19,7 +19,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.kept import keep
+from benchmarks.kept import conclude
 from benchmarks.units import Tree
 from cli.world import ROOT
 from sandbox import toolchain
@@ -157,7 +157,6 @@ def measured(
         parser.add_argument(f"--{size}", type=int, default=default, help=help_)
     parser.add_argument("--parallelism", type=int, default=4, help="Units at once, on both sides.")
     parser.add_argument("--repeat", type=int, default=3, help="Measurements of each side; the median counts.")
-    parser.add_argument("--no-keep", action="store_true", help="Do not write benchmarks/results.")
     asked = parser.parse_args()
     given = {size: getattr(asked, size) for size in sizes}
     with tempfile.TemporaryDirectory(prefix="symphony-bench-") as folder, opened(Path(folder)) as world:
@@ -170,10 +169,7 @@ def measured(
         met = "met" if value <= targets[figure] else "[red]missed[/]"
         table.add_row(figure, f"{value:.3f}", f"{targets[figure]:g}", met)
     console.print(table)
-    if not asked.no_keep:
-        details = {**given, "parallelism": asked.parallelism, "repeat": asked.repeat, **bench.details}
-        console.print(f"Kept in {keep(name, figures, details).relative_to(ROOT)}.")
-    print(json.dumps(figures))  # noqa: T201 - the last line is for machines
+    conclude(name, figures, {**given, "parallelism": asked.parallelism, "repeat": asked.repeat, **bench.details})
 
 
 def _free_ports(count: int) -> list[int]:

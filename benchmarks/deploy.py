@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import re
 import statistics
 import tempfile
@@ -20,7 +19,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.kept import keep
+from benchmarks.kept import conclude
 from cli.world import world as find_world
 from deployments.client import PrefectApi, Run
 from sandbox import manifest
@@ -231,8 +230,7 @@ def main() -> None:
         "applications": arguments.applications,
         "own_seconds_for_all_applications": round(whole - wait, 1),
     }
-    keep("deploy", figures, {"symphony": ours, "raw": theirs, "whole_run": whole, "wait": wait})
-    print(json.dumps(figures))  # noqa: T201 - the last line is for machines
+    conclude("deploy", figures, {"symphony": ours, "raw": theirs, "whole_run": whole, "wait": wait})
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import base64
 import itertools
-import json
 import statistics
 import tempfile
 import time
@@ -20,7 +19,7 @@ from rich.table import Table
 
 from benchmarks import watch
 from benchmarks.deploy import Bench
-from benchmarks.kept import keep
+from benchmarks.kept import conclude
 from cli.world import world as find_world
 from deployments.client import PrefectApi
 from sandbox.aws.client import client
@@ -128,8 +127,7 @@ def main() -> None:
     Console().print(table)
     Console().print(watching.table)
     figures |= watching.figures
-    keep("images", figures, times | watching.details)
-    print(json.dumps(figures))  # noqa: T201 - the last line is for machines
+    conclude("images", figures, times | watching.details)
 
 
 if __name__ == "__main__":

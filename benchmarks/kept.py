@@ -14,6 +14,42 @@ import psutil
 from symphony.tool import run
 
 RESULTS = Path(__file__).parent / "results"
+_WORSE = 1.2
+"""How many times the committed ratio a ratio may be."""
+
+
+def conclude(name: str, figures: dict[str, Any], details: dict[str, Any]) -> None:
+    """Keep a result, print its figures as one line of JSON, and compare its ratios with the committed ones.
+
+    Args:
+        name: The benchmark.
+        figures: Its ratios, by names that end in ``ratio``, and other figures that have a target.
+        details: Everything else that was measured.
+
+    Raises:
+        SystemExit: A ratio is over a fifth worse than in the newest result that is committed.
+    """
+    before = committed(name)
+    keep(name, figures, details)
+    print(json.dumps(figures))  # noqa: T201 - the last line is for machines
+    if told := worse(figures, before):
+        raise SystemExit(f"{name} has become slower than its committed result: {told}.")
+
+
+def committed(name: str) -> dict[str, Any]:
+    """The figures of the newest result that is committed; empty before the first."""
+    listed = run(["git", "ls-files", f"{name}-*.json"], cwd=RESULTS).stdout.split()
+    newest = max(listed, key=lambda file: file.rpartition("-")[2], default="")
+    return dict(json.loads((RESULTS / newest).read_text())["figures"]) if newest else {}
+
+
+def worse(figures: dict[str, Any], before: dict[str, Any]) -> str:
+    """The ratios that are over a fifth worse than before, as part of a sentence; seconds differ between machines."""
+    return ", ".join(
+        f"{name} is {value}, it was {before[name]}"
+        for name, value in figures.items()
+        if name.endswith("ratio") and name in before and value > _WORSE * before[name]
+    )
 
 
 def keep(name: str, figures: dict[str, Any], details: dict[str, Any]) -> Path:

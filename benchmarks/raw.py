@@ -42,8 +42,8 @@ class RawCommands:
         self._run("git", "clone", "--quiet", "--branch", "env/dev", world.git_remote, str(self._state))
         self._login()
 
-    def push(self, source: Path, greeting: str, number: int) -> None:
-        """Take a changed service live, up to the point where Argo CD has been asked to look."""
+    def push(self, source: Path, greeting: str, number: int, *, refresh: bool = True) -> None:
+        """Take a changed service live, up to the point where Argo CD has been asked to look, or is left to itself."""
         (source / GREETING).write_text(greeting + "\n", encoding="utf-8")
         tag = self.build(source / "apps" / "hello", f"raw-{number}")
         self.push_image(tag)
@@ -53,8 +53,9 @@ class RawCommands:
         self._write(digest)
         self._run("git", "commit", "--quiet", "--all", "--message", greeting, cwd=self._state)
         self._run("git", "push", "--quiet", cwd=self._state)
-        refresh = "argocd.argoproj.io/refresh=normal"
-        self._run("kubectl", "annotate", "--overwrite", "--namespace", "argocd", "applications", "dev-hello", refresh)
+        if refresh:
+            asked = ("--namespace", "argocd", "applications", "dev-hello", "argocd.argoproj.io/refresh=normal")
+            self._run("kubectl", "annotate", "--overwrite", *asked)
 
     def build(self, context: Path, tag: str) -> str:
         """Build the service from a folder, and tell the image's whole name."""

@@ -6,7 +6,6 @@ Run ``make bench NAME=rollback``; the sandbox must be up and have released once 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -17,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.deploy import Bench
-from benchmarks.kept import keep
+from benchmarks.kept import conclude
 from cli.world import world as find_world
 from deployments.client import Run
 from symphony.errors import SymphonyError
@@ -67,8 +66,7 @@ def main() -> None:
     table.add_row("its ratio", f"{median / floor:.2f}", "1.5")
     Console().print(table)
     figures = {"rollback_ratio": round(median / floor, 2)}
-    keep("rollback", figures, {"symphony": ours, "raw": theirs})
-    print(json.dumps(figures))  # noqa: T201 - the last line is for machines
+    conclude("rollback", figures, {"symphony": ours, "raw": theirs})
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.deploy import Bench
-from benchmarks.kept import keep
+from benchmarks.kept import conclude
 from benchmarks.raw import RawCommands
 from cli.world import world as find_world
 from deployments.apply import ROOT, deploy_flows
@@ -206,8 +206,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         measured = measure(find_world(), Path(folder) / "watch", **vars(arguments))
     Console().print(measured.table)
-    keep("watch", measured.figures, measured.details)
-    print(json.dumps(measured.figures))  # noqa: T201 - the last line is for machines
+    conclude("watch", measured.figures, measured.details)
 
 
 if __name__ == "__main__":
