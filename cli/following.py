@@ -70,7 +70,7 @@ def _table(console: Console, found: list[dict[str, object]]) -> None:
     if found:
         table = Table(*map(str, found[0]))
         for row in found:
-            table.add_row(*(Text(linked(str(cell))[0]) for cell in row.values()))
+            table.add_row(*(Text(linked(cell)[0]) for cell in row.values()))
         console.print(table)
 
 

@@ -16,6 +16,7 @@ from cli.following import story
 from cli.running import AsJson, Detach, Environment, followed
 from deployments.client import PrefectApi, Run
 from symphony.errors import SymphonyError
+from symphony.markdown import linked
 
 NOTHING, ERROR, CHANGES = 0, 1, 2
 """Exit codes, as those of ``tofu plan -detailed-exitcode``."""
@@ -167,5 +168,8 @@ def _units(api: PrefectApi, run: Run, environment: str) -> tuple[PlannedUnit, ..
     """The table that the run left; a count that does not apply is an empty text there."""
     rows = json.loads(api.artifact(run.id, f"units-{environment}") or "[]")
     return tuple(
-        PlannedUnit.model_validate({name: value for name, value in row.items() if value != ""}) for row in rows
+        PlannedUnit.model_validate(
+            {name: linked(value)[0] if isinstance(value, str) else value for name, value in row.items() if value != ""}
+        )
+        for row in rows
     )

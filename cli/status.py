@@ -46,14 +46,14 @@ def status(
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    from symphony.markdown import linked  # noqa: PLC0415
+    from symphony.markdown import Link  # noqa: PLC0415
 
     console = Console()
     # What people copy from here is whole, however narrow the terminal is.
     console.width = max(console.width, _WIDTH)
     table = Table(*(found.running[0].row if found.running else ()), box=None, header_style="bold", pad_edge=False)
     for one in found.running:
-        table.add_row(*(Text(linked(str(cell))[0]) for cell in one.row.values()))
+        table.add_row(*(Text(cell.text if isinstance(cell, Link) else str(cell)) for cell in one.row.values()))
     console.print(table)
     console.print(Markdown(found.notes))
     for one in found.running:

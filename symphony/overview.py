@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from symphony.markdown import escape
+from symphony.markdown import Link, escape
 from symphony.models import Fact
 
 
@@ -32,9 +32,9 @@ class Running(Fact):
             "version": self.commit[:12] or "not deployed",
             "digest": self.digest.removeprefix("sha256:")[:12],
             "since (UTC)": self.since[:16].replace("T", " "),
-            "health": f"[{health}]({self.link})" if health and self.link else health,
+            "health": Link(health, self.link) if health and self.link else health,
             "drift": self.drift or "none" if self.commit else "",
-            "URL": f"[{self.url}]({self.url})" if self.url else "",
+            "URL": Link(self.url, self.url) if self.url else "",
         }
 
 

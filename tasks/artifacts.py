@@ -9,6 +9,8 @@ from prefect.context import get_run_context
 from prefect.exceptions import MissingContextError
 from prefect.settings import PREFECT_UI_URL
 
+from symphony.markdown import cell, escape
+
 _LIMIT = 200_000
 """Characters of Markdown; the UI renders more only slowly."""
 
@@ -24,12 +26,13 @@ def table(key: str, title: str, rows: list[dict[str, object]], description: str 
     Args:
         key: Names it across runs; see `key_of`.
         title: Its heading.
-        rows: A dictionary a row, column by column.
+        rows: A dictionary a row, column by column; a text is shown as it is, and only a `Link` leads somewhere.
         description: What a reader should know besides, as Markdown.
     """
     if in_run():
-        text = f"### {title}\n\n{description}".rstrip()
-        create_table_artifact(table=rows, key=key, description=text, _sync=True)  # type: ignore[call-arg]
+        text = f"### {escape(title)}\n\n{description}".rstrip()
+        shown = [{name: cell(value) for name, value in row.items()} for row in rows]
+        create_table_artifact(table=shown, key=key, description=text, _sync=True)  # type: ignore[call-arg]
 
 
 def markdown(key: str, text: str, description: str = "") -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from symphony.change import Change
+from symphony.markdown import Link
 from symphony.models import Commit, Desired, Rollout
 from tasks.argocd import application_name, link
 from tasks.artifacts import key_of, markdown, table
@@ -33,7 +34,7 @@ def report_deploy(change: Change, commit: Commit, entries: Sequence[Desired], ro
 def report_failure(change: Change, commit: Commit, failed: Sequence[Diagnosis]) -> None:
     """Leave the page that tells why applications did not come up."""
     title = f"# {change.commit[:12]} did not come up in {change.environment}"
-    about = f"Desired state {commit[:12]}. Argo CD: " + ", ".join(_page(change, one.application) for one in failed)
+    about = f"Desired state {commit[:12]}. Argo CD: " + ", ".join(str(_page(change, one.application)) for one in failed)
     markdown(key_of("diagnosis", change.environment), "\n\n".join([title, about, *(one.page for one in failed)]))
 
 
@@ -60,6 +61,6 @@ def not_put_back_sentence(environment: str, failed: Sequence[Diagnosis]) -> str:
     return f"PUTTING BACK FAILED, and {environment} needs a person now: {why}."
 
 
-def _page(change: Change, application: str) -> str:
+def _page(change: Change, application: str) -> Link:
     name = application_name(change.environment, application)
-    return f"[{name}]({link(change.target, change.environment, application)})"
+    return Link(name, link(change.target, change.environment, application))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from symphony.change import Change
-from symphony.markdown import escape, fence
+from symphony.markdown import Link, escape, fence
 from symphony.models import Probe
 from tasks.answer import Answer
 from tasks.artifacts import key_of, table
@@ -52,7 +52,7 @@ def report(change: Change, probes: Sequence[Probe], tests: Sequence[ChartTest], 
     rows: list[dict[str, object]] = [
         {
             "application": one.application,
-            "URL": f"[{one.url}]({one.url})",
+            "URL": Link(one.url, one.url),
             "status": one.status if one.status is not None else "none",
             "p50 ms": one.milliseconds if one.milliseconds is not None else "",
             "p95 ms": one.p95 if one.p95 is not None else "",

@@ -76,7 +76,7 @@ def test_every_url_is_asked_and_listed(
     delivery: Delivery, tables: list[Table], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert [one.url for one in run(delivery, monkeypatch, "/")] == ["http://one.dev.localhost/"]
-    assert [(row["URL"], row["status"], row["result"]) for row in tables[0][0]] == [
+    assert [(str(row["URL"]), row["status"], row["result"]) for row in tables[0][0]] == [
         ("[http://one.dev.localhost/](http://one.dev.localhost/)", 200, "good"),
         ("test pod t", "Succeeded", "good"),
     ]

@@ -77,7 +77,7 @@ def test_each_application_of_each_environment_has_a_row(deployed: Delivery, monk
     assert one.digest == f"sha256:{'a' * 64}"
     assert one.since
     assert (one.health, one.url, one.drift, one.held) == ("Healthy", "http://one/a", 0, "")
-    assert one.row["health"] == "[Healthy](http://argocd.example/applications/argocd/dev-one)"
+    assert str(one.row["health"]) == "[Healthy](http://argocd.example/applications/argocd/dev-one)"
     assert found["dev/two"].row["version"] == "not deployed"
     assert found["dev/two"].health == ""
     assert list(rows(deployed, monkeypatch, Argo(), environment="prod")) == ["prod/one", "prod/two"]
