@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from deployments.client import PrefectApi, Run, rows
 from deployments.github import COMMENT_SIZE, PullRequest, run_key
 from symphony.errors import BadInputError
 from symphony.markdown import escape, linked
+from symphony.outside import read_json
 
 TIMED_OUT = 124
 """Exit code where the run has not ended in time; it goes on, and the same command finds it again."""
@@ -83,7 +83,7 @@ def _parameter(text: str) -> tuple[str, Any]:
     if not (name and equals):
         raise BadInputError(f"The parameter {text!r} has no name or no value; say --param NAME=VALUE.")
     try:
-        return name, json.loads(value)
+        return name, read_json(value)
     except ValueError:
         return name, value
 
@@ -139,5 +139,5 @@ def _table(found: list[dict[str, Any]]) -> str:
 
 
 def _cell(cell: object) -> str:
-    text, address = linked(str(cell))
+    text, address = linked(cell)
     return f"[{escape(text)}]({address})" if address else escape(text)

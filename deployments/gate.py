@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.roles import Credentials, Role, least, may, named
 from symphony.errors import BadInputError
+from symphony.outside import read_json
 
 _API = "/api"
 _OPEN = {"/api/health", "/api/ready"}
@@ -172,7 +173,7 @@ def _with_body(scope: Scope, receive: Receive, body: Body) -> tuple[Scope, Recei
 
 def _json(text: str) -> Body | None:
     try:
-        found = json.loads(text)
+        found = read_json(text)
     except ValueError:
         return None
     return found if isinstance(found, dict) else None

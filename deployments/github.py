@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -11,6 +10,7 @@ from typing import Any, Self
 import httpx
 
 from symphony.errors import BadInputError, SymphonyError
+from symphony.outside import read_json
 
 COMMENT_SIZE = 65_536
 """What GitHub takes in a comment, in characters; a text has never more of them than bytes."""
@@ -69,14 +69,17 @@ class PullRequest:
             BadInputError: It runs for none, or has no token.
         """
         path = environ.get("GITHUB_EVENT_PATH")
-        event = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
-        number = (event.get("pull_request") or {}).get("number")
+        try:
+            event = read_json(Path(path).read_bytes()) if path else {}
+            number = int((event.get("pull_request") or {}).get("number") or 0)
+        except (AttributeError, OSError, TypeError, ValueError) as error:
+            raise BadInputError(f"The event at {path} is none of GitHub's: {error}") from error
         if not number:
             raise BadInputError("There is no pull request to comment on: this is no workflow of a pull_request event.")
         if not environ.get("GITHUB_TOKEN"):
             raise BadInputError("A comment needs GITHUB_TOKEN, a token that may write to pull requests.")
         address = environ.get("GITHUB_API_URL") or "https://api.github.com"
-        return cls(address, environ["GITHUB_REPOSITORY"], int(number), environ["GITHUB_TOKEN"])
+        return cls(address, environ["GITHUB_REPOSITORY"], number, environ["GITHUB_TOKEN"])
 
     def comment(self, mark: str, text: str) -> str:
         """Write the comment that begins with a mark, or bring it up to date where it is there.

@@ -20,16 +20,15 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import ErrorDetails
-from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
-from ruamel.yaml.error import YAMLError
 
 from symphony.addons import AccessEntry, Addon
 from symphony.build import Build, Platform, SecretReference
 from symphony.errors import BadInputError
+from symphony.outside import MalformedError, read_yaml
 from symphony.section import Model as Model  # noqa: PLC0414 - sections are described by it elsewhere too
 from symphony.section import Name as Name  # noqa: PLC0414 - so that callers need one module
-from symphony.section import RepositoryPath, Seconds
+from symphony.section import Remote, RepositoryPath, Seconds
 from symphony.smoke import Smoke
 from symphony.supply_chain import SupplyChain
 from symphony.watch import Watch
@@ -38,9 +37,7 @@ from symphony.watch import Watch
 class Git(Model):
     """Where the code and the desired state live."""
 
-    remote: str = Field(
-        pattern=r"^(https?://|ssh://|git@|file:///)\S+$", description="URL of the remote that Argo CD follows too."
-    )
+    remote: Remote = Field(description="URL of the remote that Argo CD follows too.")
     main: str = Field(
         default="main", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$", description="Branch whose pushes are released."
     )
@@ -61,9 +58,8 @@ class Application(Model):
     """One service: where its source, image and chart are."""
 
     source: RepositoryPath = Field(description="Build context.")
-    git: str | None = Field(
+    git: Remote | None = Field(
         default=None,
-        pattern=r"^(https?://|ssh://|git@|file:///)\S+$",
         description="Another Git repository that holds the source; this one by default.",
     )
     ref: str = Field(
@@ -315,10 +311,12 @@ def load(path: Path) -> Configuration:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise BadInputError(f"{path} cannot be read: {error.strerror}; `symphony.yaml` belongs at the root.") from error
+    except UnicodeDecodeError as error:
+        raise BadInputError(f"{path.name} is no UTF-8: {error}") from error
     try:
-        data = YAML(typ="rt").load(text)
-    except YAMLError as error:
-        raise BadInputError(f"{path.name} is no YAML: {' '.join(str(error).split())}") from error
+        data = read_yaml(text, with_lines=True)
+    except MalformedError as error:
+        raise BadInputError(f"{path.name} cannot be read: {error}") from error
     if not isinstance(data, CommentedMap):
         raise BadInputError(
             f"{path.name} is empty or no mapping; it needs version, project, git, applications, environments."

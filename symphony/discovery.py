@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from symphony.outside import MalformedError, read_documents
 
 KNOWN = ("dev", "development", "test", "testing", "qa", "uat", "staging", "stage", "preprod", "prod", "production")
 """What environments are called, in the order of promotion."""
@@ -175,8 +174,8 @@ def _rollouts(path: Path) -> Iterable[Rollout]:
 def _documents(path: Path) -> Iterator[dict[str, Any]]:
     """The mappings of a file of YAML, as far as it is any."""
     try:
-        documents = list(YAML(typ="safe", pure=True).load_all(_text(path)))
-    except (YAMLError, ValueError, TypeError):
+        documents = read_documents(_text(path))
+    except MalformedError:
         return
     yield from (one for one in documents if isinstance(one, dict))
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import uuid
 from dataclasses import replace
 from pathlib import Path
-
-from ruamel.yaml import YAML
+from typing import Any
 
 from symphony.change import Change
 from symphony.config import Configuration, load
 from symphony.errors import BadInputError, ToolError
 from symphony.models import Commit
+from symphony.outside import read_yaml
 from tasks.desired import read_desired
 from tasks.git import changed, git, is_ancestor, work_home
 from tasks.outputs import filled
@@ -101,9 +102,7 @@ def chart_folders(tree: Path, chart: str) -> tuple[str, ...]:
         description = tree / folder / "Chart.yaml"
         if not description.is_file():
             continue
-        for dependency in (YAML(typ="safe").load(description.read_text(encoding="utf-8")) or {}).get(
-            "dependencies", []
-        ):
+        for dependency in _dependencies(description):
             location = str(dependency.get("repository", ""))
             if location.startswith("file://"):
                 inside = (tree / folder / location.removeprefix("file://")).resolve()
@@ -111,6 +110,14 @@ def chart_folders(tree: Path, chart: str) -> tuple[str, ...]:
                     path = inside.relative_to(tree.resolve()).as_posix()
                     folders.extend([path] if path not in folders else [])
     return tuple(folders)
+
+
+def _dependencies(description: Path) -> list[dict[str, Any]]:
+    """What a ``Chart.yaml`` stands on; nothing where it cannot be read, which rendering the chart tells."""
+    with contextlib.suppress(AttributeError, TypeError, ValueError):
+        named = read_yaml(description.read_text(encoding="utf-8")).get("dependencies")
+        return [one for one in named if isinstance(one, dict)]
+    return []
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from symphony.models import Image
+from symphony.outside import read_json
 from symphony.smoke import Expected, parse_json_path
 from tasks.certificate import Certificate, read, refusal
 from tasks.kubernetes import Object
@@ -218,7 +219,7 @@ def _other_fields(answer: Answer, fields: Mapping[str, Any]) -> str:
     if not fields:
         return ""
     try:
-        told = json.loads(answer.body)
+        told = read_json(answer.body)
     except ValueError:
         return f"it is no JSON: {answer.first}"
     for path, value in fields.items():
@@ -237,7 +238,7 @@ def _same(location: str, expected: str) -> bool:
 
 def _version(answer: Answer, image: Image, recorded: Callable[[], str]) -> tuple[str, str]:
     try:
-        told = json.loads(answer.body)
+        told = read_json(answer.body)
         digest, commit = str(told.get("digest") or ""), str(told.get("commit") or "")
         version = str(told.get("version") or commit[:12])
     except (ValueError, AttributeError):

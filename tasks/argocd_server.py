@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import os
 import threading
 import time
@@ -20,6 +19,7 @@ from symphony.application_set import NAME
 from symphony.config import ArgoApi
 from symphony.errors import BadInputError, SymphonyError, TransientError
 from symphony.models import Commit
+from symphony.outside import read_json
 from tasks.argocd_resources import SET_REFRESH
 from tasks.kubernetes import Object
 
@@ -177,10 +177,10 @@ class Server:
                 for line in answer.iter_lines():
                     if stop.is_set():
                         return
-                    event = json.loads(line).get("result") or {}
+                    event = read_json(line).get("result") or {}
                     if "application" in event:
                         yield event["type"], event["application"]
-        except (httpx.HTTPError, ValueError) as error:
+        except (AttributeError, httpx.HTTPError, LookupError, ValueError) as error:
             raise TransientError(f"Argo CD at {self._api.address} broke its stream off: {error}") from error
 
     def _unless_busy(self, method: str, path: str, body: Object | None = None) -> bool:
@@ -199,7 +199,10 @@ class Server:
             return None
         if answer.is_error:
             raise self._told(method, path, answer)
-        found: Object = answer.json()
+        try:
+            found: Object = read_json(answer.content)
+        except ValueError as error:
+            raise TransientError(f"Argo CD at {self._api.address} answered {method} {path}: {error}") from error
         return found
 
     def _query(self, query: Mapping[str, str]) -> dict[str, str]:
@@ -212,7 +215,7 @@ class Server:
     def _told(self, method: str, path: str, answer: httpx.Response) -> SymphonyError:
         said = answer.text
         with contextlib.suppress(ValueError, AttributeError):
-            said = answer.json().get("message") or said
+            said = read_json(answer.content).get("message") or said
         sentence = f"Argo CD at {self._api.address} refused {method} {path} ({answer.status_code}): {said}"
         if answer.status_code == httpx.codes.TOO_MANY_REQUESTS or answer.is_server_error:
             return TransientError(sentence)

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from prefect import task
-from ruamel.yaml import YAML
 
 from symphony.change import Change
 from symphony.config import branch_of
 from symphony.errors import SmokeError, SymphonyError
 from symphony.markdown import escape, fence
 from symphony.models import Fact
+from symphony.outside import MalformedError, read_documents
 from tasks.desired import entries_at, unpack
 from tasks.git import git, head, work_home
 from tasks.helm import template
@@ -153,7 +153,10 @@ def chart_test_pods(change: Change, application: str) -> list[Object]:
     with tempfile.TemporaryDirectory(dir=work_home()) as folder:
         unpack(change.mirror, revision, [entry], Path(folder))
         text = template(entry, Path(folder), change.target.kubernetes.namespace)
-    found = [one for one in YAML(typ="safe").load_all(text) if one and _is_test(one)]
+    try:
+        found = [one for one in read_documents(text) if one and _is_test(one)]
+    except (AttributeError, MalformedError) as error:
+        raise SmokeError(f"What {application}'s chart gives cannot be read: {error}") from error
     if other := [one for one in found if one["kind"] != "Pod"]:
         raise SmokeError(
             f"The test {other[0]['metadata']['name']} of {application}'s chart is a {other[0]['kind']}; only pods "

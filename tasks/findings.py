@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from symphony.drift import Area, Finding, Report, compare
 from symphony.errors import SymphonyError
+from symphony.outside import read_json
 from tasks.artifacts import in_run
 from tasks.git import git, head
 from tasks.publish import Index, publish
@@ -61,7 +62,7 @@ def read_findings(mirror: Path, environment: str) -> tuple[Finding, ...]:
     if head(mirror, BRANCH) is None or not git("ls-tree", "--name-only", at, "--", name, cwd=mirror):
         return ()
     try:
-        return tuple(Finding.model_validate(one) for one in json.loads(git("show", f"{at}:{name}", cwd=mirror)))
+        return tuple(Finding.model_validate(one) for one in read_json(git("show", f"{at}:{name}", cwd=mirror)))
     except (ValueError, TypeError, ValidationError) as error:
         raise SymphonyError(f"{name} on {BRANCH} is not what Symphony writes; remove it there ({error}).") from error
 

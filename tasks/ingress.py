@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from prefect import task
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from symphony.change import Change
 from symphony.errors import SmokeError
 from symphony.models import Image
+from symphony.outside import read_yaml
 from symphony.smoke import ANNOTATION, Expected, Smoke
 from tasks.answer import Target
 from tasks.argocd import application_name
@@ -156,9 +155,9 @@ def annotated(found: Object, smoke: Smoke) -> Smoke:
     if not text:
         return smoke
     try:
-        given = YAML(typ="safe", pure=True).load(text)
+        given = read_yaml(text)
         return smoke.with_annotation(dict(given))
-    except (YAMLError, ValueError, TypeError) as error:
+    except (ValueError, TypeError) as error:
         said = " ".join(str(error).split())
         raise SmokeError(
             f"The annotation {ANNOTATION} of {found['metadata']['name']} breaks a rule: {said}."

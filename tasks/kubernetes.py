@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import os
 import threading
 import time
@@ -18,6 +17,7 @@ from urllib3.exceptions import HTTPError
 
 from symphony.config import Environment
 from symphony.errors import BadInputError, SymphonyError, TransientError
+from symphony.outside import read_json
 
 Object = dict[str, Any]
 """An object as the API gives it."""
@@ -165,13 +165,13 @@ class Cluster:
             answer = self._open(path, {**asked, "timeoutSeconds": str(seconds)}, seconds + 5)
             try:
                 for line in iter_resp_lines(answer):  # type: ignore[no-untyped-call]
-                    event = json.loads(line)
+                    event = read_json(line)
                     if event["type"] == "ERROR":  # 410 Gone: the version is too old, so the list is read anew
                         return
                     version = event["object"]["metadata"]["resourceVersion"]
                     if event["type"] != "BOOKMARK":
                         yield event["type"], event["object"]
-            except (HTTPError, OSError, ValueError) as error:
+            except (HTTPError, LookupError, OSError, TypeError, ValueError) as error:
                 raise TransientError(f"The watch of {path} in {self.context} broke: {error}") from error
             finally:
                 answer.close()
@@ -184,7 +184,10 @@ class Cluster:
         body: Object | None = None,
         kind: str = "application/json",
     ) -> Object:
-        found: Object = json.loads(self._send(method, path, query, body, kind))
+        try:
+            found: Object = read_json(self._send(method, path, query, body, kind))
+        except ValueError as error:
+            raise TransientError(f"The cluster {self.context} answered {method} {path}: {error}") from error
         return found
 
     def _send(
@@ -253,7 +256,7 @@ def cluster(target: Environment) -> Cluster:
 def _told(context: str, doing: str, status: int, said: object) -> SymphonyError:
     text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
     with contextlib.suppress(ValueError, AttributeError):
-        text = json.loads(text).get("message") or text
+        text = read_json(text).get("message") or text
     sentence = f"The cluster {context} refused {doing} ({status}): {text}"
     if status == 404:  # noqa: PLR2004 - HTTP's Not Found
         return MissingError(sentence)

@@ -14,6 +14,7 @@ from prefect import task
 from symphony.change import Change
 from symphony.config import Environment
 from symphony.errors import BadInputError, SymphonyError
+from symphony.outside import read_json
 from tasks import aws
 from tasks.git import git, head
 from tasks.live import Live
@@ -80,7 +81,15 @@ def known_outputs(mirror: Path, environment: str) -> dict[str, dict[str, Any]]:
     if head(mirror, BRANCH) is None:
         return {}
     written = git("ls-tree", "--name-only", BRANCH, "--", _file(environment), cwd=mirror)
-    return dict(json.loads(git("show", f"{BRANCH}:{_file(environment)}", cwd=mirror))) if written else {}
+    if not written:
+        return {}
+    try:
+        found = read_json(git("show", f"{BRANCH}:{_file(environment)}", cwd=mirror))
+        return {str(unit): dict(values) for unit, values in found.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise SymphonyError(
+            f"{_file(environment)} on {BRANCH} is not what Symphony writes ({error}); put its last good version back."
+        ) from error
 
 
 def filled(change: Change, values: Mapping[str, Any]) -> dict[str, Any]:

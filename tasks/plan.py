@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Collection, Iterator
@@ -9,6 +10,7 @@ from typing import Any
 
 from symphony.errors import SymphonyError
 from symphony.models import Action, ResourceChange, UnitPlan
+from symphony.outside import read_json
 from tasks.plan_hash import canonical_hash
 
 _ACTIONS: dict[tuple[str, ...], Action] = {
@@ -43,20 +45,21 @@ def read_plan(unit: str, shown: str, printed: str, seconds: float) -> UnitPlan:
         SymphonyError: It is no plan that this version can read.
     """
     plan = load_plan(unit, shown)
-    changes = [
-        ResourceChange(address=entry["address"], action=_ACTIONS[actions])
-        for entry in plan.get("resource_changes", ())
-        if entry.get("mode") == "managed" and (actions := tuple(entry["change"]["actions"])) in _ACTIONS
-    ]
-    outputs = [name for name, change in plan.get("output_changes", {}).items() if change["actions"] != ["no-op"]]
-    return UnitPlan(
-        unit=unit,
-        changes=tuple(changes),
-        outputs=tuple(sorted(outputs)),
-        text=mask(_essence(printed), sensitive_values(unit, shown)),
-        seconds=round(seconds, 3),
-        hash=canonical_hash(plan),
-    )
+    with _readable(unit):
+        changes = [
+            ResourceChange(address=entry["address"], action=_ACTIONS[actions])
+            for entry in plan.get("resource_changes", ())
+            if entry.get("mode") == "managed" and (actions := tuple(entry["change"]["actions"])) in _ACTIONS
+        ]
+        outputs = [name for name, change in plan.get("output_changes", {}).items() if change["actions"] != ["no-op"]]
+        return UnitPlan(
+            unit=unit,
+            changes=tuple(changes),
+            outputs=tuple(sorted(outputs)),
+            text=mask(_essence(printed), sensitive_values(unit, shown)),
+            seconds=round(seconds, 3),
+            hash=canonical_hash(plan),
+        )
 
 
 def sensitive_values(unit: str, shown: str) -> frozenset[str]:
@@ -69,14 +72,15 @@ def sensitive_values(unit: str, shown: str) -> frozenset[str]:
     """
     plan = load_plan(unit, shown)
     found: set[str] = set()
-    changes = [entry["change"] for entry in (*plan.get("resource_changes", ()), *plan.get("resource_drift", ()))]
-    for change in (*changes, *plan.get("output_changes", {}).values()):
-        for moment in ("before", "after"):
-            found.update(_marked(change.get(moment), change.get(f"{moment}_sensitive", False)))
-    declared = plan.get("configuration", {}).get("root_module", {}).get("variables", {})
-    for name, variable in plan.get("variables", {}).items():
-        if declared.get(name, {}).get("sensitive"):
-            found.update(_leaves(variable.get("value")))
+    with _readable(unit):
+        changes = [entry["change"] for entry in (*plan.get("resource_changes", ()), *plan.get("resource_drift", ()))]
+        for change in (*changes, *plan.get("output_changes", {}).values()):
+            for moment in ("before", "after"):
+                found.update(_marked(change.get(moment), change.get(f"{moment}_sensitive", False)))
+        declared = plan.get("configuration", {}).get("root_module", {}).get("variables", {})
+        for name, variable in plan.get("variables", {}).items():
+            if declared.get(name, {}).get("sensitive"):
+                found.update(_leaves(variable.get("value")))
     return frozenset(text for text in found if len(text) >= _SHORTEST)
 
 
@@ -94,16 +98,22 @@ def load_plan(unit: str, shown: str) -> dict[str, Any]:
     Raises:
         SymphonyError: It is no plan that this version can read.
     """
-    try:
-        plan = json.loads(shown)
+    with _readable(unit):
+        plan = read_json(shown)
         version = str(plan["format_version"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise SymphonyError(
-            f"The plan of unit {unit} cannot be read ({error}); tofu printed something else."
-        ) from error
     if version.partition(".")[0] != "1":
         raise SymphonyError(f"The plan of unit {unit} has format {version}, but format 1 is needed; use OpenTofu 1.x.")
     return dict(plan)
+
+
+@contextlib.contextmanager
+def _readable(unit: str) -> Iterator[None]:
+    try:
+        yield
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        raise SymphonyError(
+            f"The plan of unit {unit} cannot be read ({error}); tofu printed something else."
+        ) from error
 
 
 def _marked(value: Any, marks: Any) -> Iterator[str]:

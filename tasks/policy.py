@@ -13,11 +13,10 @@ from prefect import task
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from symphony.errors import BadInputError, SymphonyError, ToolError
 from symphony.models import Fact
+from symphony.outside import MalformedError, read_yaml
 from symphony.tool import run
 from tasks.live import Live
 from tasks.plan import mask, sensitive_values
@@ -133,9 +132,9 @@ def read_exceptions(file: Path) -> tuple[PolicyException, ...]:
     if not file.is_file():
         return ()
     try:
-        return _Exceptions.model_validate(YAML(typ="safe").load(file.read_text(encoding="utf-8")) or {}).exceptions
-    except YAMLError as error:
-        raise BadInputError(f"The policy's {file.name} is no YAML: {' '.join(str(error).split())}") from error
+        return _Exceptions.model_validate(read_yaml(file.read_text(encoding="utf-8")) or {}).exceptions
+    except (MalformedError, UnicodeDecodeError) as error:
+        raise BadInputError(f"The policy's {file.name} cannot be read: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors())
         raise BadInputError(

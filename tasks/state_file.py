@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from symphony.config import Environment
 from symphony.errors import SymphonyError, ToolError, TransientError
 from symphony.models import Fact
+from symphony.outside import read_json
 from tasks import aws
 from tasks.diagnosis import complaint
 from tasks.live import Live
@@ -58,7 +59,7 @@ def state_file(live: Live, unit: str) -> StateFile:
     said: list[str] = []
     try:
         shown = live.terragrunt("render", "--format=json", unit=unit, limit=120, on_line=said.append).stdout
-        config = json.loads(shown)["remote_state"]["config"]
+        config = read_json(shown)["remote_state"]["config"]
         return StateFile(bucket=config["bucket"], key=config["key"])
     except ToolError as error:
         raise SymphonyError(f"Terragrunt cannot read unit {unit}: {complaint(said)}") from error
@@ -79,11 +80,13 @@ def read_lock(target: Environment, state: StateFile) -> StateLock | None:
     """
     try:
         answer = aws.client(target, "s3").get_object(Bucket=state.bucket, Key=f"{state.key}{_LOCK}")
-        found: dict[str, Any] = json.loads(answer["Body"].read())
+        found: dict[str, Any] = dict(read_json(answer["Body"].read()))
     except (BotoCoreError, ClientError) as error:
         if is_missing(error):
             return None
         raise aws.told(error, f"reading the lock of s3://{state.bucket}/{state.key}") from error
+    except (TypeError, ValueError) as error:
+        raise SymphonyError(f"The lock of s3://{state.bucket}/{state.key} is none of tofu's ({error}).") from error
     return StateLock(
         identity=str(found.get("ID", "")),
         who=str(found.get("Who", "somebody")),

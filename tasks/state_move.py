@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +12,7 @@ from prefect import task
 from symphony.config import Environment
 from symphony.errors import SymphonyError
 from symphony.models import Fact
+from symphony.outside import read_json
 from tasks import aws
 from tasks.live import Live
 from tasks.retry import TRANSIENT
@@ -127,12 +127,12 @@ def _read(target: Environment, state: StateFile) -> dict[str, Any]:
     """A state's content; empty where there is none."""
     try:
         body = aws.client(target, "s3").get_object(Bucket=state.bucket, Key=state.key)["Body"].read()
-        return dict(json.loads(body))
+        return dict(read_json(body))
     except (BotoCoreError, ClientError) as error:
         if is_missing(error):
             return {}
         raise aws.told(error, f"reading s3://{state.bucket}/{state.key}") from error
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise SymphonyError(
             f"The state s3://{state.bucket}/{state.key} is encrypted by tofu or broken ({error}), so it cannot be told "
             f"whether it has to follow a moved unit. Move it by hand, then start the run again."

@@ -16,6 +16,7 @@ from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_a
 from symphony.config import Environment
 from symphony.errors import SymphonyError, ToolError
 from symphony.models import ACTIONS, UnitPlan
+from symphony.outside import read_json
 from tasks.aws import client
 from tasks.diagnosis import diagnose
 from tasks.git import work_home
@@ -295,8 +296,8 @@ def printed_outputs(live: Live, unit: Unit) -> dict[str, Any]:
     # What `init` prints stands before it, where the unit was not initialised yet.
     start = printed.find("\n{") + 1 if not printed.startswith("{") else 0
     try:
-        return dict(json.loads(printed[start:] or "{}"))
-    except ValueError as error:
+        return dict(read_json(printed[start:] or "{}"))
+    except (TypeError, ValueError) as error:
         raise SymphonyError(f"The outputs of unit {unit.path} cannot be read ({error}).") from error
 
 

@@ -13,6 +13,7 @@ from prefect import task
 
 from symphony.errors import BadInputError, SymphonyError, ToolError
 from symphony.models import Fact
+from symphony.outside import read_json
 from tasks.diagnosis import complaint
 from tasks.live import Live
 from tasks.retry import ONCE
@@ -79,12 +80,12 @@ def parse_units(live: Live, found: str) -> tuple[Unit, ...]:
         SymphonyError: The output is not what Terragrunt 1.x prints.
     """
     try:
-        entries = json.loads(found or "[]")
+        entries = read_json(found or "[]")
         stacks = [entry for entry in entries if entry["type"] == "stack"]
         # A dependency elsewhere in the live folder is listed too, but is not this environment's to apply.
         own = [entry for entry in entries if entry["type"] == "unit" and not entry["path"].startswith("..")]
         units = tuple(_unit(live, entry, stacks) for entry in own)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SymphonyError(
             f"`terragrunt find` printed what Symphony cannot read ({error}); Terragrunt 1.x is needed."
         ) from error
