@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from symphony.section import Name, RepositoryPath
+
 Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 """A full Git commit id."""
 
@@ -150,12 +152,12 @@ class Desired(Fact):
         infrastructure: Values that come from the environment's units.
     """
 
-    application: str
-    environment: str
-    chart: str
-    values: tuple[str, ...] = ()
+    application: Name
+    environment: Name
+    chart: RepositoryPath
+    values: tuple[RepositoryPath, ...] = ()
     commit: Commit
-    repository: str
+    repository: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]+(:\d+)?/[a-z0-9]+([._/-]+[a-z0-9]+)*$")]
     digest: Digest
     infrastructure: dict[str, Any] = Field(default_factory=dict)
 

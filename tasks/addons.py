@@ -149,8 +149,8 @@ def _wanted(change: Change, name: str) -> Iterator[_Wanted]:
 
 
 def _value_file(change: Change, addon: Addon, path: str) -> Path:
-    file = change.tree / path
-    if not file.is_file():
+    file = (change.tree / path).resolve()
+    if not file.is_relative_to(change.tree.resolve()) or not file.is_file():
         raise BadInputError(f"The chart {addon.chart} has the value file {path} in symphony.yaml, which is not there.")
     return file
 

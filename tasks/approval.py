@@ -98,7 +98,7 @@ class Consent:
         """
         if not (change.target.protected or self.always) or not changed:
             return ""
-        if by := self.beforehand.strip():
+        if by := " ".join(self.beforehand.split()):
             return by
         if not can_ask():
             why = "protected" if change.target.protected else "to be put back"

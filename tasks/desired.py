@@ -10,14 +10,11 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from symphony.change import Change
 from symphony.config import WRITTEN, branch_of
 from symphony.errors import BadInputError, SymphonyError
 from symphony.models import Commit, Desired, Digest, Image
+from symphony.outside import read_yaml
 from tasks.git import contents, fetch, git, head, is_ancestor, work_home
 from tasks.helm import value_files, vendor
 from tasks.images import image_repository
@@ -162,12 +159,12 @@ def parse(written: str) -> Desired:
         SymphonyError: Somebody else wrote it.
     """
     try:
-        data = dict(YAML(typ="safe", pure=True).load(written))
+        data = dict(read_yaml(written))
         image = data["image"]
         own = {key: value for key, value in data.items() if key in WRITTEN and key != "image"}
         more = {key: value for key, value in data.items() if key not in WRITTEN}
         return Desired(**own, repository=image["repository"], digest=image["digest"], infrastructure=more)
-    except (YAMLError, ValidationError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise SymphonyError(
             f"An application's file in the desired state is not what Symphony writes: {' '.join(str(error).split())}; "
             "put its last good version back, or deploy the application anew."
@@ -228,8 +225,8 @@ def file_of(application: str) -> str:
 
 
 def _names(mirror: Path, revision: str) -> list[str]:
-    names = git("ls-tree", "--name-only", revision, "--", "applications/", cwd=mirror)
-    return [Path(name).stem for name in names.splitlines() if name.endswith(".yaml")]
+    names = git("ls-tree", "-z", "--name-only", revision, "--", "applications/", cwd=mirror).split("\0")
+    return [Path(name).stem for name in names if name.endswith(".yaml") and name.isprintable()]
 
 
 def part(mirror: Path, revision: str, application: str) -> tuple[str, ...]:

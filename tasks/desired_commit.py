@@ -138,9 +138,10 @@ def written_by(change: Change) -> Commit | None:
         return merged
     if not head(change.mirror, branch_of(change.environment)):
         return None
-    trailer = f"Symphony-Run: {_run(change)}"
+    # A whole line: within one, people's words could name another run.
+    trailer = f"^Symphony-Run: {_run(change)}$"
     branch = f"refs/heads/{branch_of(change.environment)}"
-    found = git("log", "-1", "--format=%H", "--fixed-strings", f"--grep={trailer}", branch, "--", cwd=change.mirror)
+    found = git("log", "-1", "--format=%H", "--basic-regexp", f"--grep={trailer}", branch, "--", cwd=change.mirror)
     return found or None
 
 
@@ -170,7 +171,8 @@ def _publish(change: Change, edit: Callable[[Index], None], message: str) -> Com
 def _message(change: Change, subject: str, extra: Sequence[tuple[str, str]], run: str = "Run") -> str:
     """Subject and trailers; an undo names its run otherwise, so that `written_by` does not take it for a deploy."""
     trailers = [("Environment", change.environment), (run, _run(change)), ("Commit", change.commit)]
-    lines = "\n".join(f"Symphony-{name}: {value}" for name, value in [*trailers, *extra])
+    # What people wrote stays on its line: another would be a trailer of its own, such as of another run.
+    lines = "\n".join(f"Symphony-{name}: {' '.join(value.split())}" for name, value in [*trailers, *extra])
     return f"{change.environment}: {subject}\n\n{lines}\n"
 
 

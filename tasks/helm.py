@@ -13,11 +13,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from prefect import task
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from symphony.errors import BadInputError, ToolError
 from symphony.models import Desired
+from symphony.outside import MalformedError, read_documents, read_yaml
 from symphony.tool import run
 from tasks.retry import ONCE
 
@@ -50,6 +49,8 @@ def vendor(tree: Path, chart: str, target: Path) -> Path:
             repository.
     """
     source = tree / chart
+    if not source.resolve().is_relative_to(tree.resolve()):
+        raise BadInputError(f"The chart {chart} leads out of the repository; put it there instead.")
     about = _chart(source, chart)
     for path in source.rglob("*"):
         if path.is_symlink():
@@ -112,9 +113,9 @@ def _checked(desired: Desired, manifests: str | ToolError, root: Path, chart: st
     if isinstance(manifests, ToolError):
         raise BadInputError(_why(desired, manifests.output, root, chart)) from manifests
     try:
-        objects = [one for one in YAML(typ="safe", pure=True).load_all(manifests) if one]
-    except YAMLError as error:
-        raise BadInputError(_why(desired, f"it gives no YAML: {error}", root, chart)) from error
+        objects = [one for one in read_documents(manifests) if one]
+    except MalformedError as error:
+        raise BadInputError(_why(desired, f"of what it gives, {error}", root, chart)) from error
     if not objects:
         raise BadInputError(_why(desired, "it gives no object at all", root, chart))
     return manifests
@@ -178,8 +179,8 @@ def _value_file(desired: Desired, said: str, root: Path) -> str:
     """The value file that has the key which the chart's schema refuses; the one that counts last, where several do."""
     keys = {key for pair in _REFUSED.findall(said) for key in pair if key}
     for name in (*reversed(desired.values), "values.yaml"):
-        with contextlib.suppress(OSError, YAMLError):
-            values = YAML(typ="safe", pure=True).load((root / desired.chart / name).read_text(encoding="utf-8"))
+        with contextlib.suppress(OSError, ValueError):
+            values = read_yaml((root / desired.chart / name).read_text(encoding="utf-8"))
             if isinstance(values, dict) and keys & values.keys():
                 return f"{desired.application}/{name}"
     return ""
@@ -187,13 +188,13 @@ def _value_file(desired: Desired, said: str, root: Path) -> str:
 
 def _chart(source: Path, chart: str) -> dict[str, Any]:
     try:
-        about = YAML(typ="safe", pure=True).load((source / "Chart.yaml").read_text(encoding="utf-8"))
+        about = read_yaml((source / "Chart.yaml").read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInputError(
             f"There is no chart at {chart}: its Chart.yaml is missing; correct `chart` in symphony.yaml."
         ) from error
-    except YAMLError as error:
-        raise BadInputError(f"{chart}/Chart.yaml is no YAML: {' '.join(str(error).split())}") from error
+    except ValueError as error:
+        raise BadInputError(f"{chart}/Chart.yaml cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(about, dict):
         raise BadInputError(f"{chart}/Chart.yaml is empty; it needs apiVersion, name and version.")
     return about

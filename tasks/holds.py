@@ -37,7 +37,7 @@ def place_holds(mirror: Path, environment: str, holds: Sequence[Hold]) -> None:
 
     names = ", ".join(hold.application for hold in holds)
     whose = holds[0].who if holds else ""
-    publish(mirror, BRANCH, edit, f"{environment}: hold {names}\n\nSymphony-By: {whose}\n")
+    publish(mirror, BRANCH, edit, f"{environment}: hold {names}\n\nSymphony-By: {' '.join(whose.split())}\n")
 
 
 @task(name="lift", task_run_name="lift holds in {environment}", **TRANSIENT)
@@ -65,7 +65,7 @@ def lift_holds(mirror: Path, environment: str, applications: Collection[str], wh
             index.remove(_file(environment, name))
 
     if head(mirror, BRANCH):
-        publish(mirror, BRANCH, edit, f"{environment}: lift\n\nSymphony-By: {who}\n")
+        publish(mirror, BRANCH, edit, f"{environment}: lift\n\nSymphony-By: {' '.join(who.split())}\n")
     return tuple(sorted(lifted))
 
 
@@ -78,7 +78,8 @@ def read_holds(mirror: Path, environment: str) -> dict[str, Hold]:
     if head(mirror, BRANCH) is None:
         return {}
     at = f"refs/heads/{BRANCH}"
-    paths = git("ls-tree", "-r", "--name-only", at, "--", f"{environment}/", cwd=mirror).splitlines()
+    names = git("ls-tree", "-r", "-z", "--name-only", at, "--", f"{environment}/", cwd=mirror).split("\0")
+    paths = [name for name in names if name.endswith(".json") and name.isprintable()]
     try:
         found = [Hold.model_validate_json(one) for one in contents(mirror, [f"{at}:{path}" for path in paths]).values()]
     except ValidationError as error:

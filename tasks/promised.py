@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from symphony.config import Ingress
 from tasks.kubernetes import Object
 
+_AWS_METADATA = ip_address("fd00:ec2::254")
 _ALB = "alb.ingress.kubernetes.io"
 _PATTERN = frozenset("*(^$|[\\?+")
 """What a path that only its controller understands may have; what stands before it is a path that can be asked."""
@@ -75,7 +77,7 @@ def base(settings: Ingress, place: str, *, secure: bool) -> str:
     """
     if given := (settings.tls_address if secure else None) or settings.address:
         return given
-    return f"{'https' if secure else 'http'}://{place}" if place else ""
+    return f"{'https' if secure else 'http'}://{place}" if place and not _is_the_machines(place) else ""
 
 
 def before_pattern(path: str) -> str:
@@ -86,6 +88,15 @@ def before_pattern(path: str) -> str:
 def bracketed(address: str) -> str:
     """An address as URLs have it."""
     return f"[{address}]" if ":" in address else address
+
+
+def _is_the_machines(place: str) -> bool:
+    """Whether an address is that of the machine's own cloud, which hands out credentials and is no load balancer's."""
+    try:
+        address = ip_address(urlsplit(f"//{place}").hostname or "")
+    except ValueError:
+        return False
+    return address.is_link_local or address == _AWS_METADATA
 
 
 def _is_secure(ingress: Object, host: str) -> bool:

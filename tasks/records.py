@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from tasks.publish import Index, publish
 from tasks.retry import ONCE, TRANSIENT
 
 BRANCH = "symphony/records"
+_RECORD = re.compile(r"[\w-]+/[\w.+]+-[0-9a-f]+-[\w-]+\.json")
 _PAGE = 50
 _CONSIDERED = 1000
 """Records that figures are counted from."""
@@ -67,8 +69,9 @@ def records(mirror: Path, environment: str = "") -> list[str]:
     if head(mirror, BRANCH) is None:
         return []
     where = ["--", f"{environment}/"] if environment else []
-    names = git("ls-tree", "-r", "--name-only", f"refs/heads/{BRANCH}", *where, cwd=mirror)
-    return sorted(names.splitlines(), key=lambda path: Path(path).name, reverse=True)
+    names = git("ls-tree", "-r", "-z", "--name-only", f"refs/heads/{BRANCH}", *where, cwd=mirror).split("\0")
+    # What somebody else put there, such as a page that explains the branch, is none.
+    return sorted(filter(_RECORD.fullmatch, names), key=lambda path: Path(path).name, reverse=True)
 
 
 def newest(mirror: Path, environment: str = "") -> Iterator[ReleaseRecord]:

@@ -72,6 +72,7 @@ def _source(  # noqa: PLR0913, PLR0917 - what a source is made of
     folder = (tree / application.source).resolve()
     if not folder.is_relative_to(tree.resolve()) or not folder.is_dir():
         raise BadInputError(f"The application {name!r} has no folder {application.source!r} in this commit.")
-    if not (folder / application.dockerfile).is_file():
+    dockerfile = (folder / application.dockerfile).resolve()
+    if not dockerfile.is_relative_to(tree.resolve()) or not dockerfile.is_file():
         raise BadInputError(f"The application {name!r} has no {application.dockerfile!r} in {application.source!r}.")
     return Source(folder, _LOGIN.sub("", remote), commit, committed(mirror, commit))

@@ -152,6 +152,16 @@ def test_each_file_of_the_repository_that_a_page_names_is_there(page: Path) -> N
             assert (HERE / path).exists(), path
 
 
+def test_each_test_that_the_threat_model_names_is_there_and_each_threat_names_one() -> None:
+    text = (HERE / "docs" / "security.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
+    assert len(named) > 30
+    for file, name in named:
+        assert f"def {name}(" in (HERE / file).read_text(), f"{file}::{name}"
+    rows = [line for line in text.split("\n| threat |", 1)[1].splitlines()[2:] if line.startswith("|")]
+    assert [row for row in rows if "`tests/" not in row.split("|")[3]] == []
+
+
 EXAMPLES = [
     pytest.param(block, id=f"{name_of(page)}: {' '.join(block.split())[:60]}")
     for page in WRITTEN
