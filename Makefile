@@ -7,7 +7,7 @@ ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E env HOME="$(HOME)" PATH="$(PATH
 PYTEST :=
 UNIT :=
 
-.PHONY: demo test test-unit test-world pictures check setup browser down bench schema charts docs reference
+.PHONY: demo test test-unit test-world faults pictures check setup browser down bench schema charts docs reference
 
 demo: setup
 	$(ROOT) .venv/bin/symphony demo
@@ -15,10 +15,14 @@ demo: setup
 test: test-unit test-world
 
 test-unit: setup
-	nice -n 19 $(PYTHON) -m pytest tests --ignore=tests/world -n logical --dist loadfile $(PYTEST) $(UNIT)
+	nice -n 19 $(PYTHON) -m pytest tests --ignore=tests/world --ignore=tests/faults -n logical --dist loadfile $(PYTEST) $(UNIT)
 
 test-world: browser
-	$(ROOT) $(PYTHON) -m pytest tests/world $(PYTEST)
+	$(ROOT) $(PYTHON) -m pytest tests/world tests/faults -m "sample or not fault" $(PYTEST)
+
+# Every fault in the middle of every stage of a release, and a table of what came of each.
+faults: setup
+	$(ROOT) $(PYTHON) -m pytest tests/faults $(PYTEST)
 
 # The pictures in docs/, of a sandbox that is up, as the tests of Prefect's UI see it.
 pictures: browser

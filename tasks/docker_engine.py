@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import requests
 from docker import DockerClient
-from docker.errors import APIError, DockerException
+from docker.errors import APIError, DockerException, create_api_error_from_http_exception
 from docker.types import CancellableStream
 from prefect import get_run_logger
 from prefect_docker import DockerHost
@@ -155,7 +155,13 @@ def events(engine: DockerClient, doing: str, limit: float, call: Callable[..., A
     """
     answers: list[requests.Response] = []
     engine.api.hooks["response"].append(lambda answer, **_: answers.append(answer))
-    stream = CancellableStream(call(**options, decode=True), answers[-1])
+    told = call(**options, decode=True)
+    # The client's build takes a refusal, such as of a full disk, for one more event.
+    try:
+        answers[-1].raise_for_status()
+    except requests.HTTPError as error:
+        create_api_error_from_http_exception(error)
+    stream = CancellableStream(told, answers[-1])
 
     def close() -> None:
         # It may have come to its end by itself meanwhile.

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import requests
 
 import tasks.images
 from symphony.change import Change
@@ -30,6 +32,7 @@ class World:
     def __init__(self) -> None:
         self.api = SimpleNamespace(build=self._build, push=self._push, hooks={"response": []})
         self.events: list[dict[str, Any]] = []
+        self.status = 200
         self.tags: dict[str, str] = {}
         self.labels: dict[str, str] = {}
         self.mutable = False
@@ -37,8 +40,12 @@ class World:
 
     def _build(self, **options: Any) -> Iterator[dict[str, Any]]:
         self.options = options
+        answer = requests.Response()
+        answer.status_code = self.status
+        refused = io.BytesIO(b'{"message": "no space left on device"}')
+        answer.raw = SimpleNamespace(closed=True, read=refused.read)
         for told in self.api.hooks["response"]:
-            told(SimpleNamespace(raw=SimpleNamespace(closed=True)))
+            told(answer)
         return iter(self.events)
 
     def _push(self, **options: Any) -> Iterator[dict[str, Any]]:
@@ -117,6 +124,16 @@ def test_a_build_that_the_engine_broke_off_is_tried_again(world: World, change: 
     world.events = [{"stream": "Step 1/3 : FROM scratch\n"}]
     with pytest.raises(TransientError, match="broke the build of hello off"):
         build_image.fn(change, "hello", source, TAG)
+
+
+def test_a_build_that_the_engine_refuses_tells_why_and_is_not_tried_again(
+    world: World, change: Change, source: Source
+) -> None:
+    # docker-py gives the refusal as an event of the build.
+    world.status, world.events = 500, [{"message": "no space left on device"}]
+    with pytest.raises(SymphonyError, match="engine refuses to build hello: no space left on device") as caught:
+        build_image.fn(change, "hello", source, TAG)
+    assert not isinstance(caught.value, TransientError)
 
 
 def test_a_dockerfile_that_asks_for_it_gets_the_commits_time(world: World, change: Change, source: Source) -> None:
