@@ -38,6 +38,7 @@ need /usr/lib/cni/bridge containernetworking-plugins
 need dockerd docker.io
 need docker-registry docker-registry
 need redis-server redis-server
+need "$(find /usr/lib/postgresql -name initdb 2>/dev/null | head -n 1)" postgresql # not on PATH
 need catatonit catatonit
 need debootstrap debootstrap
 need iptables iptables

@@ -6,7 +6,7 @@ import json
 from collections import deque
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -27,6 +27,10 @@ def start(
         str | None,
         typer.Option(help="Use this context of your KUBECONFIG instead of starting a cluster (kind, k3d, EKS)."),
     ] = None,
+    server: Annotated[
+        Literal["sqlite", "postgres"] | None,
+        typer.Option(help="What Prefect's server runs on; sqlite where nothing was chosen before."),
+    ] = None,
 ) -> None:
     """Start the sandbox, or repair it.
 
@@ -36,6 +40,9 @@ def start(
 
     With --kube-context nothing of a cluster is started: its nodes must reach your registry by themselves, since the
     sandbox's own listens on loopback, and this machine must reach its pods.
+
+    With --server postgres Prefect's server is two API servers behind a balancer and a process of background services,
+    on PostgreSQL and Redis, as beyond one machine; `symphony down` first where the sandbox has the other one.
     """
     from rich.console import Console  # noqa: PLC0415 - loaded only where it is used
 
@@ -43,7 +50,7 @@ def start(
     from sandbox.status import addresses  # noqa: PLC0415
 
     console = Console()
-    here = bring_up(console, kube_context)
+    here = bring_up(console, kube_context, server)
     for one in addresses(here)[:3]:
         login = f"  [dim]user {one.user}, password in {one.secret}[/]" if one.user else ""
         console.print(f"  {one.name:<12}{one.url}{login}", highlight=False, soft_wrap=True)

@@ -31,6 +31,8 @@ _POLL_SECONDS = 0.25
 _RETRY_SECONDS = 30
 _PAGE = 200
 _REASON = 500
+_AWAY = {httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.BAD_GATEWAY}
+"""What a server says whose database was locked, having done nothing, and a balancer whose server has just gone."""
 _INTRODUCTION = re.compile(r"^Flow run encountered an exception: (\w+: )?")
 FINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 
@@ -309,9 +311,7 @@ class PrefectApi:
         return answer.json() if answer.content else None
 
     @retry(
-        # 503 is a Prefect server on SQLite whose database was locked: it has done nothing, and says so.
-        retry=retry_if_exception_type(httpx.TransportError)
-        | retry_if_result(lambda answer: answer.status_code == httpx.codes.SERVICE_UNAVAILABLE),
+        retry=retry_if_exception_type(httpx.TransportError) | retry_if_result(lambda one: one.status_code in _AWAY),
         retry_error_callback=_last,
         wait=wait_random_exponential(multiplier=0.2, max=3),
         stop=stop_after_delay(_RETRY_SECONDS),

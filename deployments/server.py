@@ -75,13 +75,14 @@ class Patient:
 
 
 def main() -> None:
-    """Serve API and UI, with all background services, until SIGTERM."""
+    """Serve API and UI until SIGTERM, with all background services but where there is more than one server."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--no-services", action="store_true", help="for `prefect server services start` beside it")
     asked = parser.parse_args()
     # Kept by Prefect for the calls of its own services too, so that they wait as well.
-    app = create_app(final=True)
+    app = create_app(final=True, webserver_only=asked.no_services)
     app.add_middleware(Patient)
     auth, file = PREFECT_SERVER_API_AUTH_STRING.value(), os.environ.get(FILE)
     if file and not auth:

@@ -29,6 +29,8 @@ _SYSTEM = {
     "registry": ("docker-registry",),
     "argocd": ("redis-server", "git"),
     "git": ("git",),
+    "prefect-postgres": ("postgres", "initdb", "pg_isready", "unshare", "mount"),
+    "prefect-redis": ("redis-server",),
 }
 _CONTROLLERS = ("cpu", "cpuacct", "memory", "pids", "freezer", "devices")
 
@@ -91,7 +93,7 @@ def _programs(world: World, parts: Sequence[Part]) -> Iterator[Finding]:
         if part.name == "kubernetes" and not part.daemons:
             continue
         missing = []
-        for name in _SYSTEM.get(part.name, ()):
+        for name in (name for one in (part.name, *part.daemons) for name in _SYSTEM.get(one, ())):
             try:
                 world.tool(name)
             except BadInputError:

@@ -17,6 +17,8 @@ import psutil
 from sandbox import daemon, doctor, existing_cluster, lock, recovery
 from sandbox.part import Part, PartError
 from sandbox.parts import parts
+from sandbox.prefect import choice
+from sandbox.prefect.choice import Server
 from sandbox.world import World
 from symphony.errors import SymphonyError
 
@@ -49,13 +51,16 @@ def silent(event: Event) -> None:
     del event
 
 
-def up(world: World, report: Report = silent, *, kube_context: str | None = None) -> Mapping[str, float]:
+def up(
+    world: World, report: Report = silent, *, kube_context: str | None = None, server: Server | None = None
+) -> Mapping[str, float]:
     """Bring every part up, side by side; harmless where it is up, and it repairs what is not.
 
     Args:
         world: The sandbox.
         report: Called, from several threads, with each thing that happens.
         kube_context: Context of the user's own cluster; by default what was chosen before, else a cluster of our own.
+        server: What Prefect's server runs on; by default what was chosen before, else SQLite.
 
     Returns:
         Seconds that each part took.
@@ -63,13 +68,15 @@ def up(world: World, report: Report = silent, *, kube_context: str | None = None
     Raises:
         PartError: The machine is not fit, or a part did not come up; the others stay as they are, for a look at them
             and for the next ``up``.
-        BadInputError: The context is unknown, or the sandbox has a cluster of another kind already.
+        BadInputError: The context is unknown, or the sandbox has a cluster or server of another kind already.
     """
     with lock.held(
         world, lambda: report(Event("", "note", text="Another command works on the sandbox; waiting for it."))
     ):
         if kube_context:
             _choose_cluster(world, kube_context)
+        if server:
+            choice.choose(world, server)
         listed = parts(world)
         if wrong := [finding for finding in doctor.preflight(world, listed) if finding.state == "failed"]:
             with contextlib.suppress(OSError):

@@ -11,12 +11,13 @@ from sandbox.git import Git
 from sandbox.ingress import Ingress
 from sandbox.kubernetes.part import KubernetesPart
 from sandbox.part import Part
-from sandbox.prefect import Prefect
+from sandbox.prefect import Prefect, Replicas, choice
 from sandbox.registry import Registry
 from sandbox.world import World
 
 
 def parts(world: World) -> tuple[Part, ...]:
-    """Every part, each after those that it needs; the user's own cluster stands in for ours where one was chosen."""
+    """Every part, each after those that it needs; a cluster or server that was chosen stands in for the usual."""
     cluster = ExistingCluster() if existing_cluster.chosen(world) else KubernetesPart()
-    return (cluster, Aws(), Docker(), Git(), Prefect(), Registry(), Ingress(), ArgoCD())
+    prefect = Replicas() if choice.chosen(world) == "postgres" else Prefect()
+    return (cluster, Aws(), Docker(), Git(), prefect, Registry(), Ingress(), ArgoCD())

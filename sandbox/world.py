@@ -29,6 +29,11 @@ class Ports:
     """TCP ports, all on loopback unless said otherwise; the ones that people open are stable."""
 
     prefect: int = 4200
+    prefect_server: int = 4201
+    """This one and the three that follow are behind the first, where Prefect's server is several processes."""
+    prefect_second: int = 4202
+    prefect_database: int = 5439
+    prefect_redis: int = 6391
     git: int = 4280
     aws: int = 4566
     ecr: int = 5010
@@ -120,6 +125,8 @@ class World:
             *map(Path, os.environ.get("PATH", "").split(os.pathsep)),
             Path("/usr/sbin"),
             Path("/sbin"),
+            # Debian's PostgreSQL is on nobody's PATH.
+            *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True),
         ]
         for place in places:
             if os.access(place / name, os.X_OK):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import socket
 import time
 from collections.abc import Mapping
 from typing import ClassVar
@@ -13,7 +12,7 @@ import httpx
 from kubernetes.client import ApiClient
 from kubernetes.client.exceptions import ApiException
 
-from sandbox import daemon, manifest
+from sandbox import daemon, manifest, redis
 from sandbox.argocd import applications, branches, fence, processes, settings
 from sandbox.argocd.processes import Listeners
 from sandbox.part import NotReadyError, Part
@@ -69,7 +68,7 @@ class ArgoCD(Part):
         Raises:
             NotReadyError: One is not well, and which.
         """
-        _redis(world)
+        redis.check(processes.REDIS, world.ports.redis, world.secret("redis-password"))
         _repo_server(world)
         listeners = Listeners.of(world)
         _answers(processes.CONTROLLER, listeners.controller_metrics, "/healthz")
@@ -169,20 +168,6 @@ def _answers(process: str, port: int, path: str) -> None:
         raise NotReadyError(f"{process} does not answer on port {port}: {error}") from error
     if answer.status_code != httpx.codes.OK:
         raise NotReadyError(f"{process} says it is not well: {answer.text.strip()}")
-
-
-def _redis(world: World) -> None:
-    words = f"AUTH {world.secret('redis-password')}\r\nPING\r\nQUIT\r\n"
-    answer = b""
-    try:
-        with socket.create_connection((HOST, world.ports.redis), timeout=_SECONDS) as link:
-            link.sendall(words.encode())
-            while more := link.recv(64):
-                answer += more
-    except OSError as error:
-        raise NotReadyError(f"{processes.REDIS} does not answer: {error}") from error
-    if b"+PONG" not in answer:
-        raise NotReadyError(f"{processes.REDIS} refuses its password: {answer.decode(errors='replace').strip()}")
 
 
 def _application_set(world: World) -> None:

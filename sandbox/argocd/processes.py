@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox import redis
 from sandbox.argocd.applications import NAMESPACE
 from sandbox.daemon import Daemon
 from sandbox.world import BRIDGE_ADDRESS, HOST, World
@@ -43,17 +44,8 @@ class Listeners:
 
 def redis_settings(world: World) -> str:
     """Redis keeps rendered manifests and nothing that is not found again: no file is written."""
-    lines = (
-        f"bind {HOST}",
-        f"port {world.ports.redis}",
-        f"requirepass {world.secret('redis-password')}",
-        f"dir {world.folder('argocd')}",
-        'save ""',
-        "appendonly no",
-        "maxmemory 64mb",
-        "maxmemory-policy allkeys-lru",
-    )
-    return "\n".join(lines) + "\n"
+    lines = ('save ""', "appendonly no", "maxmemory 64mb", "maxmemory-policy allkeys-lru")
+    return redis.settings(world.ports.redis, world.secret("redis-password"), world.folder("argocd"), *lines)
 
 
 def environment(world: World) -> Mapping[str, str]:
@@ -86,7 +78,7 @@ def daemons(world: World) -> tuple[Daemon, ...]:
     ports, listeners = world.ports, Listeners.of(world)
     variables = environment(world)
     logs = ("--loglevel", "warn", "--logformat", "text")
-    redis = ("--redis", f"{HOST}:{ports.redis}")
+    cache = ("--redis", f"{HOST}:{ports.redis}")
     # The repo-server knows no clients' credentials; loopback is what keeps others away, so TLS would add nothing.
     repo = (f"{HOST}:{ports.argocd_repo}", "--repo-server-plaintext")
     cluster = ("--namespace", NAMESPACE)
@@ -100,11 +92,11 @@ def daemons(world: World) -> tuple[Daemon, ...]:
             REPO_SERVER,
             *("--address", HOST, "--port", ports.argocd_repo, "--disable-tls"),
             *("--metrics-address", HOST, "--metrics-port", listeners.repo_metrics),
-            *("--parallelismlimit", _KUBECTL_AT_ONCE, *redis),
+            *("--parallelismlimit", _KUBECTL_AT_ONCE, *cache),
         ),
         process(
             CONTROLLER,
-            *(*cluster, *redis, "--repo-server", *repo, "--metrics-port", listeners.controller_metrics),
+            *(*cluster, *cache, "--repo-server", *repo, "--metrics-port", listeners.controller_metrics),
             *("--status-processors", 4, "--operation-processors", 4, "--kubectl-parallelism-limit", _KUBECTL_AT_ONCE),
             # Healing waits after a sync: at once, it would repeat each sync whose changes the watch has yet to report.
             *("--self-heal-backoff-timeout-seconds", 0, "--self-heal-timeout-seconds", _HEAL_SECONDS),
@@ -118,7 +110,7 @@ def daemons(world: World) -> tuple[Daemon, ...]:
         ),
         process(
             API_SERVER,
-            *(*cluster, *redis, "--repo-server", *repo, "--insecure", "--address", HOST, "--port", ports.argocd),
+            *(*cluster, *cache, "--repo-server", *repo, "--insecure", "--address", HOST, "--port", ports.argocd),
             *("--metrics-address", HOST, "--metrics-port", listeners.server_metrics),
             *("--staticassets", str(_PAGE)),
         ),

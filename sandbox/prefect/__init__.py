@@ -2,5 +2,6 @@
 
 from sandbox.prefect.environment import client_environment, worker_environment
 from sandbox.prefect.part import Prefect
+from sandbox.prefect.replicas import Replicas
 
-__all__ = ["Prefect", "client_environment", "worker_environment"]
+__all__ = ["Prefect", "Replicas", "client_environment", "worker_environment"]

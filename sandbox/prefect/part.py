@@ -46,9 +46,7 @@ class Prefect(Part):
             PartError: The server does not answer, or refuses the deployments.
         """
         python = [sys.executable, "-m"]
-        serve = [*python, "deployments.server", "--host", HOST, "--port", str(world.ports.prefect)]
-        begun = database.begin(world)
-        Daemon(SERVER, serve, server_environment(world)).start(world)
+        begun = self.serve(world)
         environment = worker_environment(world)
         # The name stands for the environment, so that a worker of another clone or toolchain is replaced.
         name = f"sandbox-{_digest(environment)}"
@@ -65,8 +63,8 @@ class Prefect(Part):
         with ThreadPoolExecutor(1) as aside:
             # Loading Prefect takes as long as the server's own start, so both are done at once where all is new.
             early = aside.submit(deploy) if begun else None
-            self.wait(world, lambda: _healthy(world))
-            database.keep(world)
+            self.wait(world, lambda: answers(world, world.prefect_url))
+            self.served(world)
             Daemon(LAUNCHER, launch, environment, cwd=world.source, grace=5.0).start(world)
             Daemon(WORKER, work, environment, cwd=world.source, grace=5.0).start(world)
             try:
@@ -74,13 +72,24 @@ class Prefect(Part):
             except ToolError as error:
                 raise self.failure(world, f"the deployments could not be made ({error})", SERVER) from error
 
+    def serve(self, world: World) -> bool:
+        """Start the server; True where it answers for deployments while others still load."""
+        serve = [sys.executable, "-m", "deployments.server", "--host", HOST, "--port", str(world.ports.prefect)]
+        begun = database.begin(world)
+        Daemon(SERVER, serve, server_environment(world)).start(world)
+        return begun
+
+    def served(self, world: World) -> None:
+        """Keep what it made of an empty database."""
+        database.keep(world)
+
     def check(self, world: World) -> None:
         """Ask the server for its health, its deployments, and whether the worker reports to it.
 
         Raises:
             NotReadyError: One of them is missing.
         """
-        _healthy(world)
+        answers(world, world.prefect_url)
         wanted = _wanted((world.source / "prefect.yaml").read_text())
         found = _ask(world, "/deployments/count", {})
         if found < wanted:
@@ -109,21 +118,26 @@ def _wanted(prefect_yaml: str) -> int:
     return len(YAML(typ="safe").load(prefect_yaml)["deployments"])
 
 
-def _healthy(world: World) -> None:
-    if _request(world, "GET", "/health") is not True:
-        raise NotReadyError(f"the server on {world.prefect_url} is not well")
+def answers(world: World, url: str) -> None:
+    """Ask a server for its health.
+
+    Raises:
+        NotReadyError: It has none.
+    """
+    if _request(world, url, "GET", "/health") is not True:
+        raise NotReadyError(f"the server on {url} is not well")
 
 
 def _ask(world: World, path: str, question: dict[str, Any]) -> Any:
-    return _request(world, "POST", path, question)
+    return _request(world, world.prefect_url, "POST", path, question)
 
 
-def _request(world: World, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+def _request(world: World, url: str, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
     try:
         login = (USER, world.secret("prefect-password"))
-        answer = _client().request(method, f"{world.prefect_url}/api{path}", json=body, auth=login)
+        answer = _client().request(method, f"{url}/api{path}", json=body, auth=login)
     except httpx.HTTPError as error:
-        raise NotReadyError(f"the server on {world.prefect_url} does not answer ({error})") from error
+        raise NotReadyError(f"the server on {url} does not answer ({error})") from error
     if answer.is_error:
-        raise NotReadyError(f"the server on {world.prefect_url} answered {answer.status_code} to {path}")
+        raise NotReadyError(f"the server on {url} answered {answer.status_code} to {path}")
     return answer.json()

@@ -156,8 +156,9 @@ def test_a_run_is_found_by_its_key_and_its_page_by_the_artifacts_key() -> None:
     assert found.message == "why"
 
 
-def test_a_server_whose_database_was_locked_is_asked_again() -> None:
-    answers = [httpx.Response(503), httpx.Response(200, json=run())]
+@pytest.mark.parametrize("status", [503, 502])
+def test_a_server_whose_database_was_locked_or_that_has_just_gone_is_asked_again(status: int) -> None:
+    answers = [httpx.Response(status), httpx.Response(200, json=run())]
     assert api(lambda _: answers.pop(0)).run("r1").id == "r1"
     assert answers == []
 

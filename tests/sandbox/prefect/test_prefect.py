@@ -89,7 +89,7 @@ def test_no_secret_is_in_an_argument_and_another_environment_makes_another_launc
 ) -> None:
     started: list[Daemon] = []
     monkeypatch.setattr(Daemon, "start", lambda self, _: started.append(self))
-    monkeypatch.setattr(part, "_healthy", lambda _: None)
+    monkeypatch.setattr(part, "answers", lambda *_: None)
     monkeypatch.setattr(tool, "run", lambda *_, **__: None)
     monkeypatch.setattr(database, "keep", lambda _: None)
     Prefect().start(world)
@@ -138,7 +138,7 @@ def test_deployments_that_cannot_be_made_fail_the_part_with_the_reason(
         raise ToolError("python", 1, "prefect.yaml has 1 mistake")
 
     monkeypatch.setattr(Daemon, "start", lambda *_: None)
-    monkeypatch.setattr(part, "_healthy", lambda _: None)
+    monkeypatch.setattr(part, "answers", lambda *_: None)
     monkeypatch.setattr(database, "keep", lambda _: None)
     monkeypatch.setattr(tool, "run", refuse)
     with pytest.raises(PartError, match=r"prefect\.yaml has 1 mistake"):
