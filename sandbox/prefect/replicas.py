@@ -25,6 +25,7 @@ class Replicas(Prefect):
         *(postgres.NAME, broker.NAME, SERVER, SECOND, SERVICES, balancer.NAME),
         *(LAUNCHER, WORKER),
     )
+    limit: ClassVar[float] = 240.0
 
     def ports(self, world: World) -> Mapping[str, int]:
         """The balancer's port, for UI and API, and those of what is behind it."""
