@@ -79,7 +79,7 @@ def react(world: World, bench: Bench, folder: Path, pushes: int) -> list[float]:
     shutil.copy(ROOT / "prefect.yaml", root)
     (root / "symphony.yaml").write_text((ROOT / "symphony.yaml").read_text().replace(_PLACE, _PLACE + _POLICY))
     try:
-        deploy_flows(bench.api, root, ["dev"], force=True)
+        deploy_flows(bench.api, root / "symphony.yaml", ["dev"], force=True)
         _aim(bench.api, branch)
         for number in range(pushes):
             context = folder / "outside"
@@ -90,7 +90,7 @@ def react(world: World, bench: Bench, folder: Path, pushes: int) -> list[float]:
             pushed = time.time()
             taken.append(round(_deploy_began(bench.api, pushed) - pushed, 3))
     finally:
-        deploy_flows(bench.api, ROOT, ["dev"], force=True)
+        deploy_flows(bench.api, ROOT / "symphony.yaml", ["dev"], force=True)
         _ended(bench.api, bench.api.start("deploy", "dev", {"applications": ["hello"], "force": True}).id)
     return taken
 

@@ -18,10 +18,13 @@ def deploy_flows(
 ) -> None:
     """Put every deployment of prefect.yaml onto a Prefect server, with what the flows need there.
 
-    That is the work pool and its queues, the concurrency limits, the automations, and the blocks for AWS and Docker;
-    what Symphony put there before and nothing declares any more is taken away. The server is the one of
+    That is the work pool with each environment's queues, the concurrency limits, the automations, and the blocks for
+    AWS and Docker; what Symphony put there before and nothing declares any more is taken away. The server is the one of
     PREFECT_API_URL (and PREFECT_API_AUTH_STRING), or the sandbox's. Safe to repeat: what is as it should be is left
     alone.
+
+    symphony.yaml is the one that SYMPHONY_CONFIG names, or else that of Symphony's own folder; prefect.yaml is the one
+    beside it, or else Symphony's own.
 
     Run it again after a change of prefect.yaml or symphony.yaml: the run forms offer its environments and
     applications. Exits with 0 when all is there, 1 when the server refuses or does not answer, 2 for a mistake in

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,10 +26,10 @@ def registry_login(
     import boto3  # noqa: PLC0415 - loaded only where it is used
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
-    from symphony.config import load  # noqa: PLC0415
+    from symphony.config import configured, load  # noqa: PLC0415
     from symphony.tool import run  # noqa: PLC0415
 
-    configuration = load(Path(os.environ.get("SYMPHONY_CONFIG") or "symphony.yaml"))
+    configuration = load(configured())
     for name, known in ((application, configuration.applications), (environment, configuration.environments)):
         if name not in known:
             raise BadInputError(f"symphony.yaml has no {name!r}; there are: {', '.join(known)}.")

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from deployments.client import PrefectApi
 from deployments.fingerprint import fingerprint
-from deployments.listing import Declared, read
-from symphony.config import Configuration, load
+from deployments.listing import Declared, queues, read
+from symphony.config import Configuration, configured, load
 from symphony.errors import BadInputError
 
 ROOT = Path(__file__).resolve().parents[1]
-"""Folder with this project's ``prefect.yaml`` and ``symphony.yaml``."""
+"""Folder with this project's code, ``prefect.yaml`` and ``symphony.yaml``."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Applied:
 
 def deploy_flows(
     api: PrefectApi,
-    root: Path = ROOT,
+    file: Path | None = None,
     environments: Sequence[str] = (),
     *,
     force: bool = False,
@@ -49,7 +49,8 @@ def deploy_flows(
 
     Args:
         api: The server.
-        root: Folder with ``prefect.yaml`` and ``symphony.yaml``.
+        file: ``symphony.yaml``; by default what ``SYMPHONY_CONFIG`` names, or else this project's. The list is the
+            ``prefect.yaml`` beside it, or else this project's.
         environments: Deploy for these alone; for all by default.
         force: Also where the server seems to have it all.
         report: Called with each deployment's whole name as it is put there.
@@ -59,10 +60,13 @@ def deploy_flows(
         SymphonyError: The server does not answer, or refuses a deployment.
     """
     started = time.monotonic()
-    configuration = load(root / "symphony.yaml")
-    everything = read(root / "prefect.yaml")
+    file = file or configured(ROOT / "symphony.yaml")
+    configuration = load(file)
+    beside = file.with_name("prefect.yaml")
+    listing = beside if beside.exists() else ROOT / "prefect.yaml"
+    everything = read(listing)
     declared = chosen(everything, configuration, environments)
-    version = fingerprint(root, everything)
+    version = fingerprint(ROOT, everything, (file, listing))
     before = {} if force else api.versions()
     changed = [one for one in declared if before.get(one.full_name) != version]
     removed: tuple[str, ...] = ()
@@ -94,6 +98,12 @@ def chosen(
     for one in declared:
         if one.parameters.get("environment", one.name) not in configuration.environments:
             raise BadInputError(f"prefect.yaml deploys {one.full_name} for an unknown environment; there are: {known}.")
+        own = queues([one.parameters.get("environment", one.name)])
+        if one.work_pool.work_queue_name not in own:
+            raise BadInputError(
+                f"prefect.yaml puts {one.full_name} into the queue {one.work_pool.work_queue_name!r}, whose workers "
+                f"serve another environment; its own are: {', '.join(own)}."
+            )
     return tuple(one for one in declared if not environments or one.parameters.get("environment") in environments)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,14 @@ from symphony.errors import BadInputError
 
 Module = Annotated[str, StringConstraints(pattern=r"^flows\.[a-z_]+\.[a-z_]+$")]
 """A flow by the module that every worker can import, so that nothing has to be pulled."""
+KINDS = ("deploy", "check")
+"""What an environment's queues are for: what changes something goes before what only looks."""
+
+
+def queues(environments: Iterable[str]) -> tuple[str, ...]:
+    """The queues of some environments, in the order in which their runs are taken; a worker may serve these alone."""
+    names = tuple(environments)
+    return tuple(f"{kind}-{name}" for kind in KINDS for name in names)
 
 
 class Entry(BaseModel):
@@ -26,7 +35,7 @@ class WorkPool(Entry):
     """Where runs wait for a worker."""
 
     name: Literal["symphony"]
-    work_queue_name: Literal["deploy", "check"]
+    work_queue_name: str = Field(pattern=rf"^({'|'.join(KINDS)})-")
     job_variables: dict[str, Any] = Field(default_factory=dict)
 
 

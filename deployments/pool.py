@@ -7,30 +7,37 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.workers.process import ProcessWorker
 
+from deployments.listing import queues
 from symphony.config import Configuration
 from symphony.limits import deploy_limit
 
 POOL = "symphony"
-QUEUES = {"deploy": 1, "check": 2, "default": 3}
-"""Queues and their priority: what changes something goes before what only looks."""
+_DEFAULT = "default"
+"""The queue that each pool of Prefect has."""
 
 
-async def ensure_pool(client: PrefectClient) -> None:
+def queue_names(configuration: Configuration) -> tuple[str, ...]:
+    """Every queue of the pool, in the order of priority."""
+    return (*queues(configuration.environments), _DEFAULT)
+
+
+async def ensure_pool(client: PrefectClient, configuration: Configuration) -> None:
     """Make the process work pool and its queues where they are missing, and put their priorities in order."""
     try:
         template = ProcessWorker.get_default_base_job_template()
         await client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=template))
     except ObjectAlreadyExists:
         pass
-    queues = {queue.name: queue for queue in await client.read_work_queues(work_pool_name=POOL)}
-    for name, priority in QUEUES.items():
-        if name not in queues:
+    names = queue_names(configuration)
+    there = {queue.name for queue in await client.read_work_queues(work_pool_name=POOL)}
+    for priority, name in enumerate(names, 1):
+        if name not in there:
             await client.create_work_queue(name=name, work_pool_name=POOL, priority=priority)
-    queues = {queue.name: queue for queue in await client.read_work_queues(work_pool_name=POOL)}
-    for name, priority in QUEUES.items():
-        if queues[name].priority != priority:
-            # Queues below move down by themselves, so the loop goes from the top.
-            await client.update_work_queue(queues[name].id, priority=priority)
+    found = {queue.name: queue for queue in await client.read_work_queues(work_pool_name=POOL)}
+    for priority, name in enumerate(names, 1):
+        # A new queue moves those below it down; here each is put to its own place.
+        if found[name].priority != priority:
+            await client.update_work_queue(found[name].id, priority=priority)
 
 
 def limit_names(configuration: Configuration) -> tuple[str, ...]:

@@ -69,6 +69,7 @@ async def _finish(
     async with get_client() as client:
         gone = await stale.remove_deployments(client, [one.full_name for one in everything])
         await stale.remove_limits(client, configuration, {name.partition("/")[2] for name in gone})
+        await stale.remove_queues(client, configuration)
         await stale.remove_blocks(client, slugs)
         await automations.ensure_automations(client, configuration, declared)
         return gone
@@ -76,7 +77,7 @@ async def _finish(
 
 async def _ground(configuration: Configuration) -> None:
     async with get_client() as client:
-        await pool.ensure_pool(client)
+        await pool.ensure_pool(client, configuration)
         await pool.ensure_limits(client, configuration)
 
 

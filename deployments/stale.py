@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    WorkPoolFilter,
+    WorkPoolFilterName,
+    WorkQueueFilter,
+    WorkQueueFilterId,
+)
+from prefect.client.schemas.objects import TERMINAL_STATES
 from prefect.client.schemas.responses import DeploymentResponse, GlobalConcurrencyLimitResponse
 from prefect.exceptions import ObjectNotFound
 from prefect.variables import Variable
 
-from deployments.pool import POOL, limit_names
+from deployments.listing import KINDS
+from deployments.pool import POOL, limit_names, queue_names
 from symphony.config import Configuration
 from symphony.limits import deploy_limit
 
@@ -70,6 +80,29 @@ async def remove_limits(client: PrefectClient, configuration: Configuration, env
     for one in found:
         if one.name.startswith(own) and one.name not in wanted and not one.active_slots:
             await client.delete_global_concurrency_limit_by_name(one.name)
+
+
+async def remove_queues(client: PrefectClient, configuration: Configuration) -> None:
+    """Take away the queues of environments that are no more, but for those where a run has not ended.
+
+    Such a run, suspended to wait for an answer, would be found by no worker.
+
+    Args:
+        client: A client of the server, whose deployments name their queues already.
+        configuration: ``symphony.yaml``.
+    """
+    wanted = queue_names(configuration)
+    going = FlowRunFilterState(type=FlowRunFilterStateType(not_any_=list(TERMINAL_STATES)))
+    for queue in await client.read_work_queues(work_pool_name=POOL):
+        if queue.name in wanted or queue.name.partition("-")[0] not in KINDS:
+            continue
+        if not await client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(state=going),
+            work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL])),
+            work_queue_filter=WorkQueueFilter(id=WorkQueueFilterId(any_=[queue.id])),
+            limit=1,
+        ):
+            await client.delete_work_queue_by_id(queue.id)
 
 
 async def remove_blocks(client: PrefectClient, slugs: Collection[str]) -> None:

@@ -144,7 +144,8 @@ def _deployed(declared: Iterable[Declared]) -> Iterator[str]:
     """Where a flow is deployed, and what holds there; alike for all environments but for schedules."""
     several = [*declared]
     first = several[0]
-    yield f"deployed for {', '.join(one.name for one in several)}, in the queue `{first.work_pool.work_queue_name}`"
+    kind = first.work_pool.work_queue_name.partition("-")[0]
+    yield f"deployed for {', '.join(one.name for one in several)}, in the queue `{kind}-<environment>`"
     if limit := first.concurrency:
         waits = "others wait" if limit.collision_strategy == "ENQUEUE" else "another is cancelled"
         yield f"{limit.limit} at a time, {waits}"

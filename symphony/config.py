@@ -6,6 +6,7 @@ Every name that reaches a path, a Git ref, a URL or a tool's arguments is checke
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
@@ -292,6 +293,11 @@ def branch_of(environment: str) -> str:
 def proposal_of(environment: str, run: str) -> str:
     """Branch on which a run proposes what the branch `branch_of` shall have."""
     return f"symphony/proposals/{environment}/{run}"
+
+
+def configured(default: Path = Path("symphony.yaml")) -> Path:
+    """Where this machine's ``symphony.yaml`` is: what ``SYMPHONY_CONFIG`` names, or else the default."""
+    return Path(os.environ.get("SYMPHONY_CONFIG") or default)
 
 
 def load(path: Path) -> Configuration:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from prefect import task
 from prefect.context import FlowRunContext
 
 from symphony.change import Change
-from symphony.config import Configuration, load
+from symphony.config import Configuration, configured, load
 from symphony.errors import BadInputError
 from symphony.models import Commit
 from tasks.git import changed, fetch, is_ancestor, resolve, worktree
@@ -26,7 +25,7 @@ def here() -> Configuration:
     Raises:
         BadInputError: It is missing or wrong.
     """
-    return load(Path(os.environ.get("SYMPHONY_CONFIG") or "symphony.yaml"))
+    return load(configured())
 
 
 @contextlib.contextmanager

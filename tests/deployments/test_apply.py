@@ -20,7 +20,7 @@ from deployments.apply import ROOT, deploy_flows
 from deployments.automations import DRIFT, FAILURES, SILENT, ensure_automations
 from deployments.client import PrefectApi
 from deployments.listing import read
-from deployments.pool import POOL, QUEUES
+from deployments.pool import POOL
 from symphony.config import Notifications, load
 from symphony.errors import BadInputError
 from symphony.tool import run
@@ -108,7 +108,7 @@ def test_a_watch_is_started_where_a_policy_waits_for_images_and_nowhere_else(api
     watched = place + "    watch: {dev: {policy: newest-build}}\n"
     for _ in range(2):
         (tmp_path / "symphony.yaml").write_text(plain.replace(place, watched))
-        deploy_flows(api, tmp_path, force=True)
+        deploy_flows(api, tmp_path / "symphony.yaml", force=True)
         assert clocks() == {"dev": [True], "staging": [False], "prod": [False]}
         [one] = [one for name, one in automations().items() if name.startswith("New images")]
         assert one["name"] == "New images for dev"
@@ -155,9 +155,54 @@ def test_limits_hold_one_slot_each(api: PrefectApi) -> None:
     assert limits.items() >= {"deploy-dev-hello": 1, "deploy-staging-hello": 1, "deploy-prod-hello": 1}.items()
 
 
-def test_queues_put_what_changes_something_first(api: PrefectApi) -> None:
-    queues = {one["name"]: one["priority"] for one in ask(api, f"/work_pools/{POOL}/queues/filter", {})}
-    assert queues == QUEUES
+def queues(api: PrefectApi) -> list[str]:
+    """In the order in which workers take runs from them."""
+    found = ask(api, f"/work_pools/{POOL}/queues/filter", {})
+    return [one["name"] for one in sorted(found, key=lambda one: int(one["priority"]))]
+
+
+def test_queues_put_what_changes_something_first_whatever_their_order_was(api: PrefectApi) -> None:
+    wanted = [*(f"{kind}-{name}" for kind in ("deploy", "check") for name in ("dev", "staging", "prod")), "default"]
+    assert queues(api) == wanted
+    one = httpx.get(f"{api.url}/work_pools/{POOL}/queues/check-prod", timeout=30).raise_for_status().json()
+    httpx.patch(f"{api.url}/work_queues/{one['id']}", json={"priority": 2}, timeout=30).raise_for_status()
+    assert queues(api).index("check-prod") < 3
+    deploy_flows(api, force=True)
+    assert queues(api) == wanted
+
+
+LIVE = """
+  - <<: *release
+    name: live
+    tags: [release, live]
+    parameters: {environment: live}
+    work_pool: {name: symphony, work_queue_name: deploy-live}
+"""
+
+
+def test_an_environment_has_queues_as_long_as_it_is_declared_or_a_run_of_it_waits(
+    api: PrefectApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "prefect.yaml").write_text((ROOT / "prefect.yaml").read_text() + LIVE)
+    more = "  live:\n    <<: *sandbox\n    kubernetes: {context: symphony, namespace: live}\n"
+    (tmp_path / "shop.yaml").write_text((ROOT / "symphony.yaml").read_text() + more)
+    before = queues(api)
+    with monkeypatch.context() as here:
+        here.setenv("SYMPHONY_CONFIG", str(tmp_path / "shop.yaml"))
+        assert "release/live" in deploy_flows(api, environments=["live"]).changed
+    assert [name for name in queues(api) if name.endswith("-live")] == ["deploy-live", "check-live"]
+    assert queues(api).index("deploy-live") < queues(api).index("check-dev")
+    httpx.post(f"{api.url}/work_pools/{POOL}/queues", json={"name": "theirs"}, timeout=30).raise_for_status()
+    run = api.start("release", "live", {}).id
+    path = f"{api.url}/flow_runs/{run}/set_state"
+    state = {"type": "PAUSED", "name": "Suspended"}
+    httpx.post(path, json={"state": state, "force": True}, timeout=30).raise_for_status()
+    assert deploy_flows(api).removed == ("release/live",)
+    assert set(queues(api)) == {*before, "deploy-live", "theirs"}
+    httpx.post(path, json={"state": {"type": "CANCELLED"}, "force": True}, timeout=30).raise_for_status()
+    deploy_flows(api, force=True)
+    assert set(queues(api)) == {*before, "theirs"}
+    httpx.delete(f"{api.url}/work_pools/{POOL}/queues/theirs", timeout=30).raise_for_status()
 
 
 def test_blocks_say_where_and_hold_no_key(api: PrefectApi) -> None:
@@ -215,7 +260,7 @@ def test_what_is_no_longer_declared_is_removed_and_nothing_of_others(api: Prefec
     (tmp_path / "symphony.yaml").write_text(
         more.replace("region: eu-central-1", "region: eu-central-1\n      credentials: named")
     )
-    assert "release/dev-more" in deploy_flows(api, tmp_path, force=True).deployments
+    assert "release/dev-more" in deploy_flows(api, tmp_path / "symphony.yaml", force=True).deployments
     deployments, limits, blocks, automations = there()
     assert "release/dev-more" in deployments
     assert {"deploy-dev-more", "deploy-prod-more"} < limits

@@ -8,8 +8,8 @@ from prefect import Flow
 from deployments.apply import ROOT, chosen, flow_of
 from deployments.blocks import credentials
 from deployments.fingerprint import fingerprint
-from deployments.listing import Declared, read
-from deployments.pool import QUEUES, limit_names
+from deployments.listing import Declared, queues, read
+from deployments.pool import limit_names
 from symphony.config import load
 from symphony.errors import BadInputError
 
@@ -25,7 +25,7 @@ deployments:
     description: Builds what changed, and nothing else.
     tags: [build, dev]
     parameters: {environment: dev}
-    work_pool: {name: symphony, work_queue_name: deploy}
+    work_pool: {name: symphony, work_queue_name: deploy-dev}
     enforce_parameter_schema: true
 """
 
@@ -40,7 +40,7 @@ def test_every_flow_is_deployed_for_every_environment_of_symphony_yaml() -> None
 def test_each_entry_is_for_the_environment_that_its_name_says(one: Declared) -> None:
     assert one.parameters == {"environment": one.name}
     assert one.tags == (one.flow, one.name)
-    assert one.work_pool.work_queue_name in QUEUES
+    assert one.work_pool.work_queue_name in queues([one.name])
 
 
 @pytest.mark.parametrize("one", LISTED, ids=lambda one: one.full_name)
@@ -72,7 +72,7 @@ def test_there_is_a_limit_for_each_application_in_each_environment() -> None:
     ("before", "after", "said"),
     [
         ("flows.build.build", "flows/build.py:build", r"flows/build.py:build → dev entrypoint"),
-        ("work_queue_name: deploy", "work_queue_name: fast", r"work_pool work_queue_name"),
+        ("work_queue_name: deploy-dev", "work_queue_name: fast-dev", r"work_pool work_queue_name"),
         ("tags:", "labels: []\n    tags:", r"labels: Extra inputs are not permitted"),
         ("    enforce_parameter_schema: true", "    enforce_parameter_schema: true\n    schedules: [{}]", "schedules"),
         (
@@ -117,6 +117,13 @@ def test_a_deployment_for_an_unknown_environment_is_named() -> None:
         chosen([stray], CONFIGURATION, [])
 
 
+def test_a_deployment_in_the_queue_of_another_environment_is_named() -> None:
+    stray = LISTED[0].model_copy(update={"work_pool": LISTED[1].work_pool})
+    said = r"release/dev into the queue 'deploy-staging'.*; its own are: deploy-dev, check-dev\."
+    with pytest.raises(BadInputError, match=said):
+        chosen([stray], CONFIGURATION, [])
+
+
 def test_an_entrypoint_that_does_not_exist_is_named() -> None:
     stray = LISTED[0].model_copy(update={"entrypoint": "flows.release.nothing"})
     with pytest.raises(BadInputError, match=r"flows\.release\.nothing, which cannot be imported"):
@@ -139,4 +146,7 @@ def test_the_fingerprint_changes_with_a_flow_and_not_with_the_readme(tmp_path: P
     (tmp_path / "README.md").write_text("new")
     assert fingerprint(tmp_path, LISTED) == before
     (tmp_path / "flows" / "build.py").write_text("two")
-    assert fingerprint(tmp_path, LISTED) != before
+    after = fingerprint(tmp_path, LISTED)
+    assert after != before
+    (tmp_path / "symphony.yaml").write_text("version: 1")
+    assert fingerprint(tmp_path, LISTED, [tmp_path / "symphony.yaml"]) != after

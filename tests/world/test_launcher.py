@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,10 +15,11 @@ import psutil
 import pytest
 
 from cli.connection import connect
-from deployments.client import PrefectApi
+from deployments.client import FINAL, PrefectApi
 from deployments.engine import connect as connect_launcher
 from sandbox.daemon import recorded
 from sandbox.lifecycle import up
+from sandbox.prefect import worker_environment
 from sandbox.prefect.part import LAUNCHER, WORKER
 from sandbox.world import World
 from tests.world import by_hand
@@ -163,6 +167,25 @@ def test_runs_whose_worker_is_gone_are_crashed_people_are_told_and_the_next_one_
             assert time.monotonic() - since < ENDED_SECONDS
         finally:
             by_hand.notify(api)
+
+
+def test_a_worker_of_one_environment_leaves_the_runs_of_others_alone_and_its_own_find_the_toolchain(
+    world: World, api: PrefectApi
+) -> None:
+    command = [sys.executable, "-c", "from cli.main import main; main()", "worker", "-e", "dev", "-n", "try-dev"]
+    environment = worker_environment(world) | {"PATH": os.defpath}
+    of_all = psutil.Process(recorded(world)[WORKER])
+    of_all.suspend()
+    with subprocess.Popen(command, cwd=world.source, env=environment) as of_dev:
+        try:
+            other = api.start("smoke", "staging", {}).id
+            run = begin(api)
+            until(lambda: state(api, run) == "COMPLETED")
+            assert state(api, other) == "SCHEDULED"
+        finally:
+            of_all.resume()
+            of_dev.terminate()
+    until(lambda: state(api, other) in FINAL)
 
 
 def test_a_launcher_loads_changed_code_anew(world: World, api: PrefectApi) -> None:

@@ -85,7 +85,7 @@ class Outside(Operator):
         root.mkdir(exist_ok=True)
         shutil.copy(ROOT / "prefect.yaml", root)
         shutil.copy(self.copy / "symphony.yaml", root)
-        deploy_flows(self.api, root, ["dev"], force=True)
+        deploy_flows(self.api, root / "symphony.yaml", ["dev"], force=True)
 
     def watched(self, run: Run) -> dict[str, str]:
         """What a run's table says of hello."""
