@@ -24,6 +24,8 @@ HERE = Path(__file__).parents[1]
 PAGES = [HERE / "README.md", *sorted((HERE / "docs").rglob("*.md"))]
 WRITTEN = [page for page in PAGES if page.parent.name != "reference"]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ONLY_PARSED = re.compile(r"^<!-- only parsed: [^\n]+ -->\n```console\n.*?^```$", re.MULTILINE | re.DOTALL)
+"""A block whose commands need what the sandbox has not; `tests/world/test_docs.py` runs those of all others."""
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 ASSIGNMENT = re.compile(r"^[A-Z_]+=")
 # A whole file with nothing of its own, that an example which shows a part of one is laid over.
@@ -133,6 +135,12 @@ def test_each_target_of_make_and_each_module_that_is_run_exists(page: Path) -> N
     assert {*named, *re.findall(r"`make ([a-z-]+)`", text)} <= targets
     for module in re.findall(r"python -m ([\w.]+)", text):
         assert importlib.util.find_spec(module), module
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=name_of)
+def test_each_block_of_commands_that_is_not_run_says_why(page: Path) -> None:
+    text = page.read_text()
+    assert text.count("only parsed:") == len(ONLY_PARSED.findall(text))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
