@@ -62,6 +62,9 @@ def build_images(change: Change, applications: Sequence[str]) -> tuple[Image, ..
         sources = {name: stack.enter_context(source(change, name)) for name in applications}
         tags = {name: content_tag.submit(change, name, source.folder) for name, source in sources.items()}
         looked = {name: find.submit(change, name, sources[name], tags[name]) for name in applications}  # type: ignore[call-overload]  # Prefect hands on what the future holds
+        for made in tags.values():
+            # Where it failed, this raises why; what waits for it would only say that it never began.
+            made.result()
         found: dict[str, Image | None] = {name: future.result() for name, future in looked.items()}
         missing = [name for name, image in found.items() if image is None]
         if missing:
