@@ -223,11 +223,22 @@ def become(request: Request) -> None:
     sys.argv[:] = ["prefect.engine", *request.argv]
 
 
+def outlive_reader() -> None:
+    """Let a run go on whose worker was killed: Rich ends a process whose output nobody reads any more."""
+    from rich.console import Console  # noqa: PLC0415 - loaded before the fork
+
+    def be_quiet(console: Console) -> None:
+        console.quiet = True
+
+    Console.on_broken_pipe = be_quiet  # type: ignore[assignment]
+
+
 def run() -> None:
     """Run the flow run that the environment names, as ``python -m prefect.engine`` does."""
     from prefect.context import refresh_global_settings_context  # noqa: PLC0415 - loaded before the fork
     from prefect.logging.configuration import setup_logging  # noqa: PLC0415
 
+    outlive_reader()
     refresh_global_settings_context()
     setup_logging(incremental=False)
     with warnings.catch_warnings():

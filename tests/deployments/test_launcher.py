@@ -181,6 +181,21 @@ def test_changed_code_starts_plainly_until_the_launcher_has_loaded_it(runs: Runs
     assert client.wait(SECONDS) == 5
 
 
+def test_a_run_goes_on_whose_output_nobody_reads_any_more() -> None:
+    code = (
+        "import os, rich.console, deployments.launcher as launcher\nlauncher.outlive_reader()\ninput()\n"
+        "for _ in range(2):\n    rich.console.Console(stderr=True).print('lost')\nos._exit(7)"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, text=True, **pipes) as run:
+        assert run.stdin is not None
+        assert run.stderr is not None
+        run.stderr.close()
+        run.stdin.write("go\n")
+        run.stdin.flush()
+        assert run.wait(SECONDS) == 7
+
+
 def test_what_flows_need_is_loaded_without_a_thread() -> None:
     code = "import threading; from deployments.launcher import preload; preload(); print(threading.active_count())"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -103,7 +103,7 @@ def end(processes: list[psutil.Process]) -> None:
 
 
 EVERYWHERE = (
-    Strike("worker killed", kill(WORKER), ("CRASHED",), "sign of life"),
+    Strike("worker killed", kill(WORKER), ()),
     Strike("server killed", kill(SERVER), ("CRASHED", "FAILED"), "Prefect|sign of life|connect"),
     Strike("controller killed", kill("argocd-application-controller"), said="Argo CD"),
     Strike("registry killed", kill("registry"), said="registry"),
