@@ -8,7 +8,6 @@ import time
 
 from rich.console import Console
 from rich.live import Live
-from rich.markdown import Markdown
 from rich.table import Table
 from rich.text import Text
 
@@ -61,6 +60,8 @@ def story(console: Console, api: PrefectApi, run: Run, key: str) -> None:
     if (table := rows(found)) is not None:
         _table(console, table)
         return
+    from rich.markdown import Markdown  # noqa: PLC0415 - with its parser it is a tenth of a command's start
+
     for part in found.split("\n\n"):
         # A terminal has nothing to fold, and Markdown shows no HTML there.
         console.print(_unfolded(part) if part.startswith("<details>") else Markdown(part))
