@@ -7,7 +7,7 @@ ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E env HOME="$(HOME)" PATH="$(PATH
 PYTEST :=
 UNIT :=
 
-.PHONY: demo test test-unit test-world faults pictures check setup browser down bench schema charts docs reference
+.PHONY: demo test test-unit test-world faults pictures fuzz check setup browser down bench schema charts docs reference
 
 demo: setup
 	$(ROOT) .venv/bin/symphony demo
@@ -27,6 +27,10 @@ faults: setup
 # The pictures in docs/, of a sandbox that is up, as the tests of Prefect's UI see it.
 pictures: browser
 	$(ROOT) env SYMPHONY_PICTURES=$(CURDIR)/docs/images $(PYTHON) -m pytest tests/world/test_ui.py
+
+# 100,000 inputs for the parsers of outside input, 3,000 each.
+fuzz: setup
+	SYMPHONY_FUZZ=3000 nice -n 19 $(PYTHON) -m pytest tests/fuzz -n logical $(PYTEST)
 
 check: setup
 	$(PYTHON) -m ruff check

@@ -65,7 +65,10 @@ def _field(fault: Any) -> str:
 
 def rows(data: str) -> list[dict[str, Any]] | None:
     """The rows of a table among artifacts; None where the artifact is a page of Markdown."""
-    return list(json.loads(data)) if data.startswith(("[{", "[]")) else None
+    try:
+        return list(json.loads(data)) if data.startswith(("[{", "[]")) else None
+    except (RecursionError, ValueError):
+        return None
 
 
 class TaskState(BaseModel):

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from symphony.config import Name
 from symphony.errors import BadInputError
+from symphony.outside import read_yaml
 
 Module = Annotated[str, StringConstraints(pattern=r"^flows\.[a-z_]+\.[a-z_]+$")]
 """A flow by the module that every worker can import, so that nothing has to be pulled."""
@@ -115,11 +114,11 @@ def read(path: Path) -> tuple[Declared, ...]:
         BadInputError: The file is missing, is no YAML, or holds what this project does not apply.
     """
     try:
-        data = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        data = read_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInputError(f"{path} cannot be read: {error.strerror}; it lists what to deploy.") from error
-    except YAMLError as error:
-        raise BadInputError(f"{path.name} is no YAML: {' '.join(str(error).split())}") from error
+    except ValueError as error:
+        raise BadInputError(f"{path.name} cannot be read: {' '.join(str(error).split())}") from error
     try:
         declared = Listing.model_validate(data).deployments
     except ValidationError as error:

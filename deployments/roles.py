@@ -6,7 +6,6 @@ Credentials are made, never chosen: 256 random bits, of which the file keeps the
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -182,6 +181,6 @@ def named(header: str) -> tuple[str, str]:
     scheme, _, encoded = header.partition(" ")
     try:
         name, _, credential = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, no UTF-8, or no ASCII
         return "", ""
     return (name, credential) if scheme.lower() == "basic" else ("", "")

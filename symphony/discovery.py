@@ -161,8 +161,8 @@ def _rollouts(path: Path) -> Iterable[Rollout]:
         return
     for one in _documents(path):
         if one.get("kind") == "Application" and str(one.get("apiVersion", "")).startswith("argoproj.io/"):
-            about, spec = one.get("metadata") or {}, one.get("spec") or {}
-            source, destination = spec.get("source") or {}, spec.get("destination") or {}
+            about, spec = _mapping(one.get("metadata")), _mapping(one.get("spec"))
+            source, destination = _mapping(spec.get("source")), _mapping(spec.get("destination"))
             yield Rollout(
                 name=str(about.get("name", "")),
                 path=str(source.get("path", "")),
@@ -178,6 +178,10 @@ def _documents(path: Path) -> Iterator[dict[str, Any]]:
     except MalformedError:
         return
     yield from (one for one in documents if isinstance(one, dict))
+
+
+def _mapping(found: object) -> dict[str, Any]:
+    return found if isinstance(found, dict) else {}
 
 
 def _text(path: Path) -> str:

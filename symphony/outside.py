@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 from ruamel.yaml import YAML
 
+from symphony.errors import SymphonyError
+
 _MOST = 1_000_000
 """Values that a document may have; aliases count for all that they stand for."""
 _DEEPEST = 200
+_OPEN = 500
+"""Brackets that may be open at once: ruamel.yaml takes minutes for a few thousand."""
 
 
 class MalformedError(ValueError):
@@ -51,6 +58,11 @@ def read_documents(text: str) -> list[Any]:
 
 
 def _loaded(yaml: YAML, text: str, *, many: bool) -> Any:
+    opened = 0
+    for one in re.finditer(r"[\[{\]}]", text):
+        opened = opened + 1 if one[0] in "[{" else max(0, opened - 1)
+        if opened > _OPEN:
+            raise MalformedError("it is no YAML: it is nested too deeply")
     try:
         found = list(yaml.load_all(text)) if many else yaml.load(text)
     except Exception as error:  # the reader raises what its constructors happen to: OverflowError, KeyError and more
@@ -69,3 +81,20 @@ def _measure(found: Any) -> None:
             raise MalformedError("it is nested too deeply, or its aliases stand for too much")
         inner = node.values() if isinstance(node, dict) else node if isinstance(node, list | set | tuple) else ()
         waiting.extend((one, depth + 1) for one in inner)
+
+
+@contextlib.contextmanager
+def understood(what: str) -> Iterator[None]:
+    """Tell where what is read in here has another shape than it should.
+
+    Args:
+        what: What is read, as the sentence begins.
+
+    Raises:
+        SymphonyError: It has.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        said = " ".join(str(error).split())
+        raise SymphonyError(f"{what} cannot be read ({type(error).__name__}: {said}).") from error

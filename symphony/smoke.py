@@ -21,12 +21,11 @@ def parse_json_path(expression: str) -> Any:
     Raises:
         ValueError: It is none.
     """
-    from jsonpath_ng.exceptions import JSONPathError  # noqa: PLC0415
     from jsonpath_ng.parser import parse  # noqa: PLC0415 - its grammar takes a while to load, and few need it
 
     try:
         return parse(expression)
-    except JSONPathError as error:
+    except Exception as error:  # its grammar raises what it happens to, such as TypeError
         raise ValueError(f"{expression!r} is no JSONPath: {error}") from error
 
 

@@ -231,7 +231,10 @@ def _other_fields(answer: Answer, fields: Mapping[str, Any]) -> str:
 
 
 def _same(location: str, expected: str) -> bool:
-    told, wanted = urlsplit(location), urlsplit(expected)
+    try:
+        told, wanted = urlsplit(location), urlsplit(expected)
+    except ValueError:
+        return False
     alike = (told.scheme, told.hostname, told.path or "/") == (wanted.scheme, wanted.hostname, wanted.path or "/")
     return alike and (not wanted.query or told.query == wanted.query)
 

@@ -13,6 +13,7 @@ from symphony.application_set import MADE_FROM, objects
 from symphony.config import Configuration, Environment
 from symphony.errors import BadInputError, SymphonyError
 from symphony.models import Commit
+from symphony.outside import understood
 from tasks.argocd_resources import REFRESH, Resources
 from tasks.argocd_server import server
 from tasks.kubernetes import MissingError, Object, cluster
@@ -200,6 +201,11 @@ def judge(application: Object, stands: Callable[[str], Standing]) -> Judgement:
         application: The Application.
         stands: How a revision stands to the commit that is waited for.
     """
+    with understood("What Argo CD says of an Application"):
+        return _judged(application, stands)
+
+
+def _judged(application: Object, stands: Callable[[str], Standing]) -> Judgement:
     status = application.get("status", {})
     if REFRESH in application["metadata"].get("annotations", {}):
         return Judgement("silent", "Argo CD has not looked yet")

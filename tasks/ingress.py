@@ -11,7 +11,7 @@ from prefect import task
 from symphony.change import Change
 from symphony.errors import SmokeError
 from symphony.models import Image
-from symphony.outside import read_yaml
+from symphony.outside import read_yaml, understood
 from symphony.smoke import ANNOTATION, Expected, Smoke
 from tasks.answer import Target
 from tasks.argocd import application_name
@@ -93,7 +93,13 @@ def targets(
         smoke: What is expected.
         pods: How many endpoints of each Service are ready; one by default.
     """
+    with understood("What an Ingress promises"):
+        return _targets(promised, image, smoke, pods)
 
+
+def _targets(
+    promised: Sequence[Served], image: Image, smoke: Smoke, pods: Mapping[str, int] | None = None
+) -> list[Target]:
     def target(one: Served, path: str, told: Image | None = None) -> Target:
         expected = smoke.paths.get(path, Expected())
         several = (pods or {}).get((one.backend.get("service") or {}).get("name", ""), 1)
@@ -151,7 +157,8 @@ def annotated(found: Object, smoke: Smoke) -> Smoke:
     Raises:
         SmokeError: The annotation breaks a rule.
     """
-    text = (found["metadata"].get("annotations") or {}).get(ANNOTATION)
+    with understood("The metadata of an Ingress"):
+        text = (found["metadata"].get("annotations") or {}).get(ANNOTATION)
     if not text:
         return smoke
     try:

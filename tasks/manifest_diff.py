@@ -20,6 +20,7 @@ from symphony.change import Change
 from symphony.errors import ToolError
 from symphony.markdown import escape, fence
 from symphony.models import Commit, Desired
+from symphony.outside import read_documents, understood
 from tasks.artifacts import key_of, markdown
 from tasks.desired import entries_at, part, parts, unpack
 from tasks.git import work_home
@@ -113,9 +114,16 @@ def show_trees(
 
 def parsed(manifests: str) -> Manifests:
     """Rendered manifests by ``Kind namespace/name``; what is no object is left out."""
+    with understood("What a chart gives"):
+        return _parsed(manifests)
+
+
+def _parsed(manifests: str) -> Manifests:
     found: Manifests = {}
-    for one in YAML(typ="safe", pure=True).load_all(manifests):
+    for one in read_documents(manifests):
         for item in (one.get("items") or [one]) if isinstance(one, dict) else []:
+            if not isinstance(item.get("kind"), str | None):
+                raise TypeError("its kind is no text")
             about = item.get("metadata") or {}
             space = f"{about['namespace']}/" if about.get("namespace") else ""
             found[f"{item.get('kind')} {space}{about.get('name') or about.get('generateName')}"] = item

@@ -10,7 +10,7 @@ from typing import Any
 
 from symphony.errors import SymphonyError
 from symphony.models import Action, ResourceChange, UnitPlan
-from symphony.outside import read_json
+from symphony.outside import read_json, understood
 from tasks.plan_hash import canonical_hash
 
 _ACTIONS: dict[tuple[str, ...], Action] = {
@@ -106,14 +106,8 @@ def load_plan(unit: str, shown: str) -> dict[str, Any]:
     return dict(plan)
 
 
-@contextlib.contextmanager
-def _readable(unit: str) -> Iterator[None]:
-    try:
-        yield
-    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        raise SymphonyError(
-            f"The plan of unit {unit} cannot be read ({error}); tofu printed something else."
-        ) from error
+def _readable(unit: str) -> contextlib.AbstractContextManager[None]:
+    return understood(f"The plan of unit {unit}")
 
 
 def _marked(value: Any, marks: Any) -> Iterator[str]:

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from symphony.config import Ingress
+from symphony.outside import understood
 from tasks.kubernetes import Object
 
 _AWS_METADATA = ip_address("fd00:ec2::254")
@@ -52,16 +53,21 @@ def served(ingress: Object, settings: Ingress) -> list[Served]:
         ingress: The object.
         settings: How the environment is reached.
     """
+    with understood("An Ingress"):
+        return _served(ingress, settings)
+
+
+def _served(ingress: Object, settings: Ingress) -> list[Served]:
     spec, found = ingress["spec"], list[Served]()
     place = _place(ingress)
     if backend := spec.get("defaultBackend"):
         leads = base(settings, place, secure=_is_secure(ingress, ""))
         found.append(Served("", "/", exact=False, base=leads, backend=backend))
     for rule in spec.get("rules") or []:
-        host = rule.get("host", "")
+        host = str(rule.get("host", ""))
         leads = base(settings, place, secure=_is_secure(ingress, host))
         for one in (rule.get("http") or {}).get("paths") or []:
-            path, kind = one.get("path") or "/", one.get("pathType", "")
+            path, kind = str(one.get("path") or "/"), one.get("pathType", "")
             plain = path if kind in {"Prefix", "Exact"} else before_pattern(path)
             found.append(Served(host, plain, exact=kind == "Exact", base=leads, backend=one.get("backend") or {}))
     return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import hmac
 import logging
 import time
@@ -27,6 +26,7 @@ from sandbox.registry.referrers import INDEX, Referrers, index
 from sandbox.registry.settings import NOTIFICATIONS, SECRET_HEADER, GateSettings
 from sandbox.registry.upstream import Upstream
 from sandbox.world import ACCOUNT
+from symphony.errors import SymphonyError
 
 _log = logging.getLogger(__name__)
 _INTAKE_SECONDS = 5.0
@@ -73,7 +73,11 @@ class Gate:
             """The registry's notifications; an error is answered with one, and the registry tells again."""
             if not self._ours(request):
                 return Response(status_code=403)
-            for push in pushes(await request.json()):
+            try:
+                told = pushes(await request.body())
+            except SymphonyError as error:
+                return Response(str(error), status_code=400)
+            for push in told:
                 try:
                     await self.intake.take(push)
                 except ClientError as refused:
@@ -111,7 +115,7 @@ class Gate:
             login.check(self.settings.login_secret, user, password, self.clock())
         except login.ExpiredLoginError:
             return errors.unauthorized("Your ECR login has expired; get a new one and log in again.", realm)
-        except (login.LoginError, binascii.Error, UnicodeDecodeError):
+        except (login.LoginError, ValueError):
             return errors.unauthorized("The user name and password are no ECR login of this account.", realm)
         return None
 

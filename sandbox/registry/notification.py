@@ -7,7 +7,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from sandbox.aws.artifact import artifact_type
 from sandbox.registry import event
@@ -15,6 +14,7 @@ from sandbox.registry.ecr import Books
 from sandbox.registry.manifest import MEDIA_TYPES
 from sandbox.registry.upstream import Upstream
 from sandbox.world import ACCOUNT, REGION
+from symphony.outside import read_json, understood
 
 _log = logging.getLogger(__name__)
 
@@ -34,13 +34,18 @@ class Push:
     tag: str | None
 
 
-def pushes(envelope: dict[str, Any]) -> list[Push]:
-    """The manifests that an envelope of notifications tells of; blobs, pulls and deletions are none."""
-    return [
-        Push(entry["target"]["repository"], entry["target"]["digest"], entry["target"].get("tag") or None)
-        for entry in envelope.get("events", [])
-        if entry.get("action") == "push" and entry.get("target", {}).get("mediaType") in MEDIA_TYPES
-    ]
+def pushes(envelope: bytes) -> list[Push]:
+    """The manifests that an envelope of notifications tells of; blobs, pulls and deletions are none.
+
+    Raises:
+        SymphonyError: It is none of the registry's.
+    """
+    with understood("The notification"):
+        return [
+            Push(str(entry["target"]["repository"]), str(entry["target"]["digest"]), entry["target"].get("tag") or None)
+            for entry in read_json(envelope).get("events", [])
+            if entry.get("action") == "push" and entry.get("target", {}).get("mediaType") in MEDIA_TYPES
+        ]
 
 
 class Intake:

@@ -25,7 +25,7 @@ def test_a_small_text_becomes_no_large_value() -> None:
 @pytest.mark.parametrize("depth", [300, 5000, 100_000])
 def test_what_is_too_deep_is_malformed(depth: int) -> None:
     with pytest.raises(MalformedError):
-        read_yaml("[" * min(depth, 5000) + "]" * min(depth, 5000))
+        read_yaml("[" * depth + "]" * depth)
     if depth > 300:
         with pytest.raises(MalformedError):
             read_json("[" * depth + "]" * depth)

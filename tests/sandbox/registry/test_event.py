@@ -1,4 +1,5 @@
 import asyncio
+import json
 import logging
 from datetime import UTC, datetime
 
@@ -71,7 +72,10 @@ def test_only_pushed_manifests_count() -> None:
             {"action": "push", "target": {key: value for key, value in target.items() if key != "tag"}},
         ]
     }
-    assert pushes(envelope) == [Push("dev/hello", "sha256:1", "one"), Push("dev/hello", "sha256:1", None)]
+    assert pushes(json.dumps(envelope).encode()) == [
+        Push("dev/hello", "sha256:1", "one"),
+        Push("dev/hello", "sha256:1", None),
+    ]
 
 
 def send(monkeypatch: pytest.MonkeyPatch, answers: list[int]) -> int:
