@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import statistics
 import tempfile
 import time
@@ -33,6 +34,8 @@ from symphony.errors import SymphonyError
 _LIMIT_SECONDS = 300
 _POLL_SECONDS = 0.02
 _ARGOCD_POLLS_SECONDS = 120
+_NUMBER = re.compile(r"[ -][0-9a-f]{3,12}$")
+"""What differs in a task's name from run to run: the commit, or the call's number."""
 _MORE_SECONDS, _TIMES_FASTER = 5, 10
 """The goals: at most so much more than the raw commands take, and so much faster than Argo CD's own polling."""
 
@@ -73,7 +76,7 @@ def _spans(api: PrefectApi, run: Run, began: float, until: float) -> Iterator[tu
     yield "git push, until the run is made", marks[1] - marks[0]
     yield "until the run begins", marks[2] - marks[1]
     tasks = [
-        (one.name.replace(run.id[:12], ""), _moment(one.start_time), min(until, _moment(one.end_time)))
+        (_NUMBER.sub("", one.name), _moment(one.start_time), min(until, _moment(one.end_time)))
         for one in api.tasks(run.id)
         if one.start_time and one.end_time and _moment(one.start_time) < until
     ]
