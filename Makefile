@@ -7,7 +7,7 @@ ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E env HOME="$(HOME)" PATH="$(PATH
 PYTEST :=
 UNIT :=
 
-.PHONY: demo test test-unit test-world faults pictures fuzz check setup browser down bench schema charts docs reference
+.PHONY: demo test test-unit test-world faults pictures fuzz audit check setup browser down bench schema charts docs reference
 
 demo: setup
 	$(ROOT) .venv/bin/symphony demo
@@ -32,12 +32,20 @@ pictures: browser
 fuzz: setup
 	SYMPHONY_FUZZ=3000 nice -n 19 $(PYTHON) -m pytest tests/fuzz -n logical $(PYTEST)
 
+# Known vulnerabilities of what requirements.lock pins; it fails where their list cannot be had.
+audit: setup
+	.venv/bin/pip-audit --strict --disable-pip --require-hashes --requirement requirements.lock
+
+# Each package that is installed must be under one of these licences.
+LICENCES := Apache;Artistic;BSD;ISC;MIT;MPL;Mozilla;PSF;Python Software Foundation
+
 check: setup
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
 	.venv/bin/lint-imports
 	.venv/bin/interrogate --quiet cli deployments flows sandbox symphony tasks
+	.venv/bin/pip-licenses --from=mixed --partial-match --allow-only="$(LICENCES)" --format=csv > .venv/licences.csv
 
 setup:
 	@./setup.sh
