@@ -121,6 +121,7 @@ def test_what_is_live_is_planned_from_nothing_and_passes_the_policy(
 ) -> None:
     """A plan that the policy denies would have failed."""
     del prefect
+    sign_in()
     tree = tmp_path / "tree"
     lay_out(tree, environment, account)
     results = provision(tree, environment, plan_only=True)
