@@ -13,7 +13,7 @@ from typing import Any
 from deployments.client import Run
 from sandbox.aws.client import client
 from sandbox.world import ACCOUNT, REGION
-from symphony.errors import ToolError
+from symphony.errors import BadInputError, ToolError
 from tests.world.seat import Seat, until
 
 BUCKET = f"symphony-state-{ACCOUNT}-{REGION}"
@@ -71,6 +71,18 @@ class Operator(Seat):
     def asks(self, run: Run, but: str) -> bool:
         """Whether the run waits with another question than `but`."""
         return run.state_name == "Suspended" and self.question(run) != but
+
+    def asked(self, run: Run, but: str = "") -> str:
+        """The text of that question, once Prefect has it: a run is suspended some moments before."""
+        path = f"/flow_runs/{run.id}/input/suspended-{self.suspended(run, but)}-description"
+
+        def text() -> str:
+            try:
+                return str(self.api.call("GET", path))
+            except BadInputError:
+                return ""
+
+        return str(until(text, f"the question of {run.name}"))
 
     @staticmethod
     def question(run: Run) -> str:

@@ -83,12 +83,9 @@ def test_a_run_that_waits_holds_nothing_and_applies_what_was_approved(production
     s3 = client(production.world, "s3")
     assert {s3.head_object(Bucket=BUCKET, Key=key)["ServerSideEncryption"] for key in kept} == {"AES256"}
     assert not s3.list_objects_v2(Bucket=BUCKET, Prefix="prod/access/terraform.tfstate.tflock").get("Contents")
-    question = production.api.call(
-        "GET",
-        f"/flow_runs/{waiting.id}/input/suspended-{production.question(production.api.run(waiting.id))}-description",
-    )
-    assert plan.split("/")[-1][:12] in str(question)
-    assert "/artifacts/artifact/" in str(question)
+    question = production.asked(waiting)
+    assert plan.split("/")[-1][:12] in question
+    assert "/artifacts/artifact/" in question
     assert "prod-approved" not in production.groups()
 
     production.answer_question(waiting, approver="Ada", decision="approve", reason="It is Wednesday.")
@@ -137,9 +134,7 @@ def test_a_deploy_waits_for_what_changes_in_the_manifests_and_is_written_by_its_
 
     try:
         waiting = production.api.start("deploy", "prod", {"commit": grace(21), "applications": ["hello"]})
-        key = production.suspended(waiting)
-        question = production.api.call("GET", f"/flow_runs/{waiting.id}/input/suspended-{key}-description")
-        assert "hello" in str(question)
+        assert "hello" in production.asked(waiting)
         assert "terminationGracePeriodSeconds: 21" in (production.api.artifact(waiting.id, "changes-prod") or "")
         production.answer_question(waiting, approver="Ada", decision="approve", reason="It is Wednesday.")
         ended = production.ended(waiting)
@@ -188,6 +183,7 @@ def test_a_login_is_given_changed_and_taken_away_while_the_server_runs(productio
 def test_an_answer_without_a_name_is_not_taken(production: Production) -> None:
     waiting = production.begin(production.commit(group("nameless")))
     key = production.suspended(waiting)
+    assert production.asked(waiting)
     said = production.api.call(
         "POST", f"/flow_runs/{waiting.id}/resume", {"run_input": {"approver": "", "decision": "approve"}}
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from dataclasses import dataclass
 
 import pytest
@@ -13,14 +12,14 @@ from deployments.client import Run
 from sandbox import manifest
 from sandbox.aws.client import client
 from sandbox.world import World
-from tests.world.seat import NUMBERS, Seat
+from tests.world.operations import Operator
+from tests.world.seat import NUMBERS
 
-_LIMIT_SECONDS = 120
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 @dataclass
-class Ladder(Seat):
+class Ladder(Operator):
     """The three environments."""
 
     def promoted(self, environment: str, **parameters: object) -> Run:
@@ -49,16 +48,6 @@ class Ladder(Seat):
             for digest in _DIGEST.findall(status["imageID"])
         }
 
-    def suspended(self, run: Run) -> str:
-        """The question that a run waits with."""
-        deadline = time.monotonic() + _LIMIT_SECONDS
-        while (now := self.api.run(run.id)).state_name != "Suspended":
-            assert not now.final, now.message
-            assert time.monotonic() < deadline, now.state_name
-            time.sleep(0.25)
-        key = (now.state or {})["state_details"]["pause_key"]
-        return str(self.api.call("GET", f"/flow_runs/{run.id}/input/suspended-{key}-description"))
-
 
 @pytest.fixture(scope="module")
 def ladder(world: World, tmp_path_factory: pytest.TempPathFactory) -> Ladder:
@@ -77,12 +66,9 @@ def test_the_very_same_digest_goes_through_three_environments(ladder: Ladder) ->
     assert ladder.api.artifact(staged.id, "changes-staging")
 
     waiting = ladder.api.start("promote", "prod", {"applications": ["hello"], "who": "the tests"})
-    question = ladder.suspended(waiting)
-    assert "- hello" in question
+    assert "- hello" in ladder.asked(waiting)
     before = ladder.git("ls-remote", "origin", "env/prod")
-    ladder.api.call(
-        "POST", f"/flow_runs/{waiting.id}/resume", {"run_input": {"approver": "Ada", "decision": "approve"}}
-    )
+    ladder.answer_question(waiting, approver="Ada", decision="approve")
     approved = ladder.ended(waiting)
     assert approved.succeeded, approved.message
     assert ladder.git("ls-remote", "origin", "env/prod") != before
