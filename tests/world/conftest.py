@@ -5,6 +5,7 @@ Where a part does not come up, each of these tests fails with the sentence that 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from cli import world as command
 from sandbox import toolchain
 from sandbox.lifecycle import up
 from sandbox.world import World
+from tests.world.unit_tree import an_account
 
 _FIRST = "test_lifecycle.py"
 
@@ -40,3 +42,10 @@ def world(machine: World) -> World:
     """The sandbox, up: what is up already stays up, what is not is started or repaired."""
     up(machine)
     return machine
+
+
+@pytest.fixture(scope="module")
+def account(machine: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """An AWS API of the module's own, for tests that need nothing else of the sandbox."""
+    with an_account(machine, tmp_path_factory) as apart:
+        yield apart

@@ -27,6 +27,8 @@ from symphony.models import UnitResult
 from tasks.outputs import known_outputs
 from tests.world.live_tree import lay_out, sign_in
 
+pytestmark = pytest.mark.apart
+
 ENVIRONMENTS = ("dev", "staging", "prod")
 WHOLE = "whole"
 UNIT = """\

@@ -22,6 +22,8 @@ from symphony.models import UnitResult
 from tasks.live import live_of
 from tests.world.live_tree import lay_out, sign_in
 
+pytestmark = pytest.mark.apart
+
 OPENING = """
 resource "aws_security_group" "bastion" {
   name   = "${var.name}-bastion"
@@ -80,14 +82,14 @@ class Infrastructure:
 
 
 @pytest.fixture
-def infrastructure(world: World, prefect: None, tmp_path: Path) -> Iterator[Infrastructure]:
+def infrastructure(account: World, prefect: None, tmp_path: Path) -> Iterator[Infrastructure]:
     """Nothing of it is applied yet."""
     del prefect
     tree = tmp_path / "tree"
     made = Infrastructure(tree, f"t{secrets.token_hex(4)}")
-    lay_out(tree, made.environment, world)
+    lay_out(tree, made.environment, account)
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in worker_environment(world).items():
+        for name, value in worker_environment(account).items():
             if not name.startswith("PREFECT_"):
                 patch.setenv(name, value)
         sign_in()

@@ -27,6 +27,8 @@ from tasks.outputs import known_outputs
 from tasks.units import find_units
 from tests.world.live_tree import IGNORED, lay_out, sign_in
 
+pytestmark = pytest.mark.apart
+
 EXTRA = 'resource "aws_iam_group" "extra" {\n  name = "${var.name}-extra"\n}'
 HIDING = """
 resource "aws_iam_user" "extra" {
@@ -90,14 +92,14 @@ def states(results: dict[str, UnitResult]) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def infrastructure(world: World, prefect: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Infrastructure]:
+def infrastructure(account: World, prefect: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Infrastructure]:
     """This repository's infrastructure under a name of its own, provisioned once."""
     del prefect
     tree = tmp_path_factory.mktemp("infrastructure") / "tree"
     environment = f"t{secrets.token_hex(4)}"
-    lay_out(tree, environment, world)
+    lay_out(tree, environment, account)
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in worker_environment(world).items():
+        for name, value in worker_environment(account).items():
             if not name.startswith("PREFECT_"):
                 patch.setenv(name, value)
         sign_in()
@@ -265,11 +267,11 @@ def test_units_that_depend_on_each_other_are_told(infrastructure: Infrastructure
 
 
 def test_against_aws_itself_nothing_of_the_sandbox_is_generated(
-    infrastructure: Infrastructure, tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
+    infrastructure: Infrastructure, tmp_path: Path, account: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rendered without an endpoint, since this machine has no AWS to plan against."""
     plain = infrastructure.copy(tmp_path / "tree").live
-    for name in aws_environment(world):
+    for name in aws_environment(account):
         monkeypatch.delenv(name)
     shown = Live(plain.tree, plain.root, plain.environment).terragrunt("render", "--format=json", unit="network").stdout
     assert "allowed_account_ids" in shown

@@ -24,6 +24,8 @@ from sandbox.world import HOST, World
 from symphony import tool
 from tests.world.seat import until
 
+pytestmark = pytest.mark.apart
+
 LIMIT = "try-replicas"
 
 

@@ -19,6 +19,8 @@ from sandbox.world import World
 from symphony.drift import Finding
 from tests.world.unit_tree import LIVE, Repository, an_account, in_account, states, unit
 
+pytestmark = pytest.mark.apart
+
 UNITS = [f"unit-{number}" for number in range(10)]
 MOVED = UNITS[-1]
 BEGUN_SECONDS = 0.5

@@ -14,6 +14,8 @@ from symphony.config import load
 from tests.world.proxy import BROKEN, BUSY, DENIED, FOREVER, Fault, Proxy, standing_before
 from tests.world.unit_tree import ENVIRONMENT, LIVE, Repository, an_account, in_account, states, unit
 
+pytestmark = pytest.mark.apart
+
 BUCKET = f"symphony-state-{ACCOUNT}-{REGION}"
 OPTIONS = """
 variable "name" {

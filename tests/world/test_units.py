@@ -12,6 +12,8 @@ from symphony.errors import BadInputError
 from tasks.git import git
 from tests.world.unit_tree import ENVIRONMENT, INCLUDE, LIVE, SOURCE, Repository, an_account, in_account, states, unit
 
+pytestmark = pytest.mark.apart
+
 CATALOG = f"""{INCLUDE}{SOURCE}
 dependency "network" {{
   config_path = "${{get_repo_root()}}/{LIVE}/network"
