@@ -137,7 +137,7 @@ def test_an_approval_is_answered_and_a_failed_run_tells_its_reason(visitor: Visi
     operator.branch(edit)
     asked = {"commit": operator.git("rev-parse", "HEAD"), "applications": ["hello"]}
     waiting = operator.api.start("deploy", "prod", asked)
-    operator.suspended(waiting)
+    assert operator.asked(waiting)
     page = visitor.page
     page.goto(operator.api.link(waiting.id))
     page.get_by_role("button", name="Resume").click()
