@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import Any
 
@@ -25,7 +26,15 @@ def settled(seat: Seat) -> None:
     until(lambda: not busy(seat.api), "the end of all runs", FREE_SECONDS)
     until(lambda: not slots(seat.api), f"the end of the slots {slots(seat.api)}", FREE_SECONDS)
     assert locks(seat.world) == []
-    until(lambda: not differing(seat), "the cluster as the desired state has it")
+    told: list[str] = []
+
+    def agrees() -> bool:
+        told[:] = differing(seat)
+        return not told
+
+    with contextlib.suppress(AssertionError):
+        until(agrees, "it")
+    assert told == []
 
 
 def busy(api: PrefectApi) -> list[str]:
@@ -72,7 +81,8 @@ def differing(seat: Seat) -> list[str]:
 
 
 def _digests(pods: list[dict[str, Any]]) -> set[str]:
-    """Digests of the images that these pods run, without those that are about to go."""
-    live = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+    """Digests of the images that these pods run, without those that are about to go, or that ended as Jobs do."""
+    live = [pod for pod in pods if pod["status"]["phase"] != "Succeeded" and "deletionTimestamp" not in pod["metadata"]]
+    live = [pod for pod in live if not any(one["kind"] == "Job" for one in pod["metadata"].get("ownerReferences", ()))]
     statuses = [one for pod in live for one in pod["status"].get("containerStatuses", ())]
     return {digest for one in statuses for digest in _DIGEST.findall(one["imageID"])}

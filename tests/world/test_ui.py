@@ -157,7 +157,8 @@ def test_an_approval_is_answered_and_a_failed_run_tells_its_reason(visitor: Visi
     reason = "approver refused the deploy to prod: Not on a Friday. Nothing that runs was changed."
     logs = {"logs": {"flow_run_id": {"any_": [waiting.id]}}, "sort": "TIMESTAMP_DESC", "limit": 50}
     until(lambda: reason in str(operator.api.call("POST", "/logs/filter", logs)), "the reason in the run's log")
-    # Two clicks from wherever one is.
+    # Two clicks from where one comes in; a page that was open keeps the log that it has.
+    page.goto(visitor.url)
     page.get_by_role("button", name="Runs", exact=True).click()
     page.get_by_role("link", name=f"deploy hello → prod @ {asked['commit'][:7]}").first.click()
     expect(page.get_by_role("tabpanel").get_by_text(reason).first).to_be_visible()
