@@ -93,8 +93,8 @@ class Bench:
         whole = self.api.call("GET", f"/flow_runs/{ended.id}")
         body = {"flow_runs": {"id": {"any_": [ended.id]}}, "sort": "EXPECTED_START_TIME_ASC", "limit": 200}
         wait = next(one for one in self.api.call("POST", "/task_runs/filter", body) if one["name"] == _WAIT)
-        run_seconds = _moment(whole["end_time"]) - _moment(whole["start_time"])
-        return run_seconds, _moment(wait["end_time"]) - _moment(wait["start_time"]), _moment(wait["end_time"])
+        run_seconds = moment(whole["end_time"]) - moment(whole["start_time"])
+        return run_seconds, moment(wait["end_time"]) - moment(wait["start_time"]), moment(wait["end_time"])
 
     def raw(self, greeting: str) -> float:
         """Seconds that commit, push, refresh and watch take by hand."""
@@ -127,7 +127,7 @@ class Bench:
         with manifest.api(self._world) as connection:
             found = manifest.read(connection, "/api/v1/namespaces/dev/pods") or {"items": []}
         ends = [
-            _moment(ended["finishedAt"])
+            moment(ended["finishedAt"])
             for pod in found["items"]
             for container in pod["status"].get("containerStatuses", [])
             for state in (container.get("state", {}), container.get("lastState", {}))
@@ -147,7 +147,8 @@ class Bench:
         return run(argv, cwd=cwd, env=self._env).stdout.strip()
 
 
-def _moment(stamp: str) -> float:
+def moment(stamp: str) -> float:
+    """A time as Prefect and Kubernetes tell it, in seconds since 1970."""
     return datetime.fromisoformat(stamp).timestamp()
 
 

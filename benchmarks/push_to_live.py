@@ -15,7 +15,6 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 
 import httpx
@@ -23,6 +22,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.deploy import moment
 from benchmarks.kept import conclude
 from benchmarks.raw import RawCommands
 from cli.world import world as find_world
@@ -72,13 +72,13 @@ def _spans(api: PrefectApi, run: Run, began: float, until: float) -> Iterator[tu
         until: When it was served.
     """
     whole = api.call("GET", f"/flow_runs/{run.id}")
-    marks = [began, _moment(whole["created"]), _moment(whole["start_time"])]
+    marks = [began, moment(whole["created"]), moment(whole["start_time"])]
     yield "git push, until the run is made", marks[1] - marks[0]
     yield "until the run begins", marks[2] - marks[1]
     tasks = [
-        (_NUMBER.sub("", one.name), _moment(one.start_time), min(until, _moment(one.end_time)))
+        (_NUMBER.sub("", one.name), moment(one.start_time), min(until, moment(one.end_time)))
         for one in api.tasks(run.id)
-        if one.start_time and one.end_time and _moment(one.start_time) < until
+        if one.start_time and one.end_time and moment(one.start_time) < until
     ]
     for name, start, end in tasks:
         yield name, end - start
@@ -89,10 +89,6 @@ def _spans(api: PrefectApi, run: Run, began: float, until: float) -> Iterator[tu
         covered = max(covered, end)
     yield "between tasks", between
     yield "after the last task, until it is served", max(0.0, until - covered)
-
-
-def _moment(stamp: str) -> float:
-    return datetime.fromisoformat(stamp).timestamp()
 
 
 def main() -> None:

@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from sandbox.world import World
-from tests.faults.settled import settled
+from tests.faults.settled import Row, settled
 from tests.world.conftest import machine as machine  # noqa: PLC0414 - a fixture of theirs
 from tests.world.conftest import world as world  # noqa: PLC0414 - as above
 from tests.world.seat import NUMBERS, Seat
 
-_TABLE = pytest.StashKey[list["Row"]]()
-
-
-@dataclass
-class Row:
-    """What a fault did."""
-
-    fault: str
-    stage: str
-    run: str = "not ended"
-    mended: str = ""
-    seconds: dict[str, float] = field(default_factory=dict)
+_TABLE = pytest.StashKey[list[Row]]()
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
+from dataclasses import dataclass, field
 from typing import Any
 
 from deployments.client import PrefectApi
@@ -11,7 +13,7 @@ from sandbox import manifest
 from sandbox.aws.client import client
 from sandbox.world import World
 from tests.world.operations import BUCKET
-from tests.world.seat import Seat, until
+from tests.world.seat import NUMBERS, Seat, until
 
 APPLICATIONS = ("hello", "greet")
 BUSY = ["PENDING", "RUNNING", "CANCELLING"]
@@ -19,6 +21,17 @@ FREE_SECONDS = 150
 """A dead run's slots are free within two minutes, those of its deployment after some more."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _ASKED = {"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}}
+
+
+@dataclass
+class Row:
+    """What a fault did."""
+
+    fault: str
+    stage: str
+    run: str = "not ended"
+    mended: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def settled(seat: Seat) -> None:
@@ -35,6 +48,17 @@ def settled(seat: Seat) -> None:
     with contextlib.suppress(AssertionError):
         until(agrees, "it")
     assert told == []
+
+
+def recovers(seat: Seat, row: Row, since: float) -> None:
+    """The next release goes live, and then nothing is left of the fault that came at ``since``."""
+    greeting = f"Mended, number {next(NUMBERS)}"
+    again = seat.released(seat.say(greeting))
+    assert again.succeeded, again.message
+    row.seconds["live"] = time.monotonic() - since
+    assert seat.answer() == greeting
+    settled(seat)
+    row.seconds["settled"] = time.monotonic() - since
 
 
 def busy(api: PrefectApi) -> list[str]:

@@ -10,8 +10,7 @@ import pytest
 
 from deployments.client import Run
 from sandbox.lifecycle import up
-from tests.faults.conftest import Row
-from tests.faults.settled import locks, settled
+from tests.faults.settled import Row, locks, recovers
 from tests.faults.stages import STAGES, Stage
 from tests.faults.strikes import EVERYWHERE, ONCE, Strike
 from tests.world.seat import NUMBERS, Seat, until
@@ -55,13 +54,7 @@ def test_a_release_that_is_struck_leaves_nothing_that_the_next_one_does_not_mend
     row.run = f"{ended.state_name}: {' '.join(ended.message.split())[:160]}"
     row.seconds["run"] = time.monotonic() - since
     mend(seat, row)
-    greeting = f"Mended, number {next(NUMBERS)}"
-    again = seat.released(seat.say(greeting))
-    assert again.succeeded, again.message
-    row.seconds["live"] = time.monotonic() - since
-    assert seat.answer() == greeting
-    settled(seat)
-    row.seconds["settled"] = time.monotonic() - since
+    recovers(seat, row, since)
     assert ended.succeeded or ended.state_type in strike.states, row.run
     assert ended.succeeded or re.search(strike.said, ended.message), row.run
 

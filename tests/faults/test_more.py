@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from symphony import tool
-from tests.faults.conftest import Row
-from tests.faults.settled import settled
+from tests.faults.settled import Row, recovers, settled
 from tests.world.seat import NUMBERS, Seat
 
 
@@ -43,12 +42,7 @@ def test_a_disk_that_is_full_is_told_and_the_next_release_goes_live(
         ended = seat.released(seat.say(f"Full, number {next(NUMBERS)}"))
     row.run = f"{ended.state_name}: {' '.join(ended.message.split())[:160]}"
     row.seconds["run"] = time.monotonic() - since
-    greeting = f"Mended, number {next(NUMBERS)}"
-    again = seat.released(seat.say(greeting))
-    assert again.succeeded, again.message
-    row.seconds["live"] = time.monotonic() - since
-    assert seat.answer() == greeting
-    settled(seat)
+    recovers(seat, row, since)
     assert ended.state_type == "FAILED"
     assert re.search(said, ended.message)
 
