@@ -4,6 +4,8 @@
 # With --browser, also what the tests look at Prefect's UI with.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
+exec {turn}<setup.sh
+flock "$turn" # two at once, as `make -j` has them, take turns
 PATH=$PATH:/usr/sbin:/sbin
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
