@@ -27,7 +27,7 @@ app = typer.Typer()
 @app.command("demo")
 def demo(
     github_actions: Annotated[
-        bool, typer.Option(help="Have the pushed commit's own workflow release.yml release it, run by act.")
+        bool, typer.Option(help="Leave it to the pushed commit's own workflow release.yml, as each push does.")
     ] = True,
 ) -> None:
     """Start what is not up, change the example service, push it, and follow the release until it is served."""
@@ -35,7 +35,7 @@ def demo(
     world = bring_up(console)
     started = time.monotonic()
     told: list[str] = []
-    pushed = push_change(world, told.append, by_workflow=github_actions)
+    pushed = push_change(world, told.append, *([] if github_actions else ["trigger=api"]))
     console.print(f"Pushed [bold]{pushed.commit[:12]}[/]: the service shall say “{pushed.greeting}”.", soft_wrap=True)
     api = connect()
     run = _started(api, pushed, told)

@@ -32,13 +32,13 @@ class Push:
         return workflow.key(self.commit, "dev"), f"platform:release:dev:{self.commit}:push"
 
 
-def push_change(world: World, say: Callable[[str], None] = lambda _line: None, *, by_workflow: bool = False) -> Push:
+def push_change(world: World, say: Callable[[str], None] = lambda _line: None, *options: str) -> Push:
     """Change what the example service says, commit, and push to main.
 
     Args:
         world: A sandbox that is up.
         say: Called with what the remote's hook prints.
-        by_workflow: Have the commit's workflow ``release.yml`` start the release.
+        options: Options of the push; ``trigger=api`` has the remote's hook start the release, not the workflow.
 
     Returns:
         What was pushed.
@@ -61,6 +61,5 @@ def push_change(world: World, say: Callable[[str], None] = lambda _line: None, *
     greeting = f"Hello from Symphony, change {number}, made at {datetime.now().astimezone():%H:%M:%S}"
     (copy / GREETING).write_text(greeting + "\n", encoding="utf-8")
     git("commit", "--quiet", "--all", "--message", f"Say it anew, for the {number}. time")
-    trigger = "github_actions" if by_workflow else "api"
-    git("push", "--quiet", f"--push-option=trigger={trigger}", "origin", "HEAD:main", on_line=say)
+    git("push", "--quiet", *(f"--push-option={one}" for one in options), "origin", "HEAD:main", on_line=say)
     return Push(commit=git("rev-parse", "HEAD"), greeting=greeting)

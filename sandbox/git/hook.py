@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sandbox.git import workflow
-from sandbox.git.settings import GitSettings
+from sandbox.git.settings import TRIGGERS, GitSettings
 
 _ZERO = "0" * 40
 _SECONDS = 10
@@ -101,7 +101,10 @@ def start_release(settings: GitSettings, commit: str) -> tuple[str, str]:
 
 def pre_receive(settings: GitSettings, lines: Iterable[str]) -> int:
     """Exit code of the hook: 1 refuses the whole push."""
-    if reason := refusal(updates(lines), settings.main):
+    reason = refusal(updates(lines), settings.main)
+    if (chosen := trigger(settings, os.environ)) not in TRIGGERS:
+        reason = f"trigger={chosen} names nobody who could start a release; it may be {' or '.join(TRIGGERS)}."
+    if reason:
         sys.stderr.write(f"symphony: {reason}\n")
         return 1
     return 0

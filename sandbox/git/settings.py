@@ -7,8 +7,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-TRIGGERS = ("api", "github_actions")
-"""Who may start the release of a push."""
+TRIGGERS = ("github_actions", "api")
+"""Who may start the release of a push; the first does so where nothing else is said."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class GitSettings:
         prefect_login: Login and credential of CI there.
         environment: Environment that a push to main is released to.
         state: State folder of the sandbox.
-        trigger: Who starts the release of a push: `api`, the hook by Prefect's API, or `github_actions`, the commit's
-            workflow `release.yml`. A push says otherwise by `--push-option trigger=...`.
+        trigger: Who starts the release of a push: `github_actions`, the commit's workflow `release.yml`, or `api`,
+            the hook by Prefect's API. A push says otherwise by `--push-option trigger=...`.
         base_image: Image that the applications stand on here.
         main: Branch whose pushes are released.
     """
@@ -40,7 +40,7 @@ class GitSettings:
     prefect_login: str
     environment: str
     state: str
-    trigger: str = "api"
+    trigger: str = TRIGGERS[0]
     base_image: str = ""
     main: str = "main"
 

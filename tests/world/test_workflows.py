@@ -16,7 +16,8 @@ from sandbox.world import World
 from tests.world.job import Job, github
 from tests.world.seat import NUMBERS, Seat, until
 
-_ACTIONS = "github_actions"
+_PLAIN = ""
+"""A push that says nothing of who starts its release."""
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +48,10 @@ def say(copy: Path, greeting: str) -> None:
 
 
 def test_a_push_goes_live_by_its_workflow_also_where_that_is_killed(seat: Seat) -> None:
+    seat.branch(lambda _: None)
+    aside = seat.git("rev-parse", "HEAD")
     greeting = f"Hello by GitHub Actions, {next(NUMBERS)}"
-    job = released(seat, commit := seat.push("by a workflow", lambda copy: say(copy, greeting), _ACTIONS))
+    job = released(seat, commit := seat.push("by a workflow", lambda copy: say(copy, greeting), _PLAIN))
     for process in acts(seat.world):
         with contextlib.suppress(psutil.Error):
             process.kill()
@@ -60,19 +63,23 @@ def test_a_push_goes_live_by_its_workflow_also_where_that_is_killed(seat: Seat) 
     assert f"[{run.name.split()[0]}" in job.log()
     assert seat.api.link(run.id) in job.log()
     assert "| step | what | result |" in job.log()
+    # Neither another branch nor what the release itself pushes is released.
+    seat.desired()
+    others = (aside, seat.git("rev-parse", "origin/env/dev"), seat.git("rev-parse", "origin/symphony/records"))
+    assert not any(Job(seat, workflow.pushed(other, "main")).log() for other in others)
 
 
 def test_a_release_that_fails_fails_its_job_beside_one_that_runs(seat: Seat) -> None:
     dockerfile = Path("apps/hello/Dockerfile")
     text = (seat.copy / dockerfile).read_text()
-    broken = seat.push("broken", lambda copy: (copy / dockerfile).write_text(f"{text}RUN false\n"), _ACTIONS)
+    broken = seat.push("broken", lambda copy: (copy / dockerfile).write_text(f"{text}RUN false\n"), _PLAIN)
     greeting = f"Hello after it, {next(NUMBERS)}"
 
     def mend(copy: Path) -> None:
         (copy / dockerfile).write_text(text)
         say(copy, greeting)
 
-    mended = seat.push("mended", mend, _ACTIONS)
+    mended = seat.push("mended", mend, _PLAIN)
     jobs = [released(seat, commit) for commit in (broken, mended)]
     until(lambda: not acts(seat.world), "the end of both jobs", 120)
     failed, succeeded = (job.log() for job in jobs)

@@ -51,7 +51,7 @@ def prefect() -> Iterator[str]:
 
 
 def settings(prefect: str = "http://127.0.0.1:9") -> GitSettings:
-    return GitSettings("127.0.0.1", 0, "", "symphony", "password", prefect, "ci:secret", "dev", "/nowhere")
+    return GitSettings("127.0.0.1", 0, "", "symphony", "password", prefect, "ci:secret", "dev", "/nowhere", "api")
 
 
 @pytest.mark.parametrize(
@@ -121,6 +121,16 @@ def test_main_is_neither_rewritten_nor_deleted(monkeypatch: pytest.MonkeyPatch) 
     assert hook.pre_receive(settings(), [f"{OLD} {ZERO} refs/heads/main"]) == 1
 
 
+@pytest.mark.parametrize(("option", "code"), [("trigger=api", 0), ("ci.skip", 0), ("trigger=nobody", 1)])
+def test_a_push_whose_release_nobody_could_start_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: str, code: int
+) -> None:
+    monkeypatch.setenv("GIT_PUSH_OPTION_COUNT", "1")
+    monkeypatch.setenv("GIT_PUSH_OPTION_0", option)
+    assert hook.pre_receive(settings(), [f"{ZERO} {NEW} refs/heads/main"]) == code
+    assert ("trigger=nobody names nobody" in capsys.readouterr().err) is bool(code)
+
+
 def test_other_branches_may_be_rewritten() -> None:
     assert hook.pre_receive(settings(), [f"{NEW} {OLD} refs/heads/env/dev"]) == 0
 
@@ -134,14 +144,15 @@ def test_the_hook_stands_on_the_standard_library() -> None:
 @pytest.mark.parametrize(
     ("options", "chosen"),
     [
-        ([], "api"),
-        (["ci.skip", "trigger=github_actions"], "github_actions"),
-        (["trigger=github_actions", "trigger=api"], "api"),
+        ([], "github_actions"),
+        (["ci.skip", "trigger=api"], "api"),
+        (["trigger=api", "trigger=github_actions"], "github_actions"),
     ],
 )
 def test_a_push_says_who_starts_its_release(options: list[str], chosen: str) -> None:
     given = {f"GIT_PUSH_OPTION_{number}": option for number, option in enumerate(options)}
-    assert hook.trigger(settings(), {**given, "GIT_PUSH_OPTION_COUNT": str(len(options))}) == chosen
+    plain = dataclasses.replace(settings(), trigger=GitSettings.trigger)
+    assert hook.trigger(plain, {**given, "GIT_PUSH_OPTION_COUNT": str(len(options))}) == chosen
 
 
 @pytest.mark.parametrize("there", [True, False])

@@ -154,5 +154,5 @@ def test_no_other_file_can_be_named(remote: Remote, path: str) -> None:
 def test_a_trigger_that_nobody_knows_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYMPHONY_TRIGGER", "github")
     made = World(source=tmp_path, state=tmp_path / "state", cache=tmp_path / "cache")
-    with pytest.raises(BadInputError, match="'github'; it may be api or github_actions"):
+    with pytest.raises(BadInputError, match="'github'; it may be github_actions or api"):
         Git().start(made)
