@@ -23,6 +23,7 @@ from benchmarks.kept import conclude
 from cli.world import world as find_world
 from deployments.client import PrefectApi, Run
 from sandbox import manifest
+from sandbox.demo import Push
 from sandbox.git import git_environment
 from sandbox.world import HOST, World
 from symphony.errors import SymphonyError
@@ -71,6 +72,14 @@ class Bench:
         name = f"bench-{next(_NUMBERS)}"
         self._git("push", "--quiet", "origin", f"HEAD:refs/heads/{name}")
         return name
+
+    def publish(self, files: dict[str, str]) -> Run:
+        """The same on main itself: the release that follows, as it ends."""
+        self.branch(files)
+        self._git("push", "--quiet", "--push-option=trigger=api", "origin", "HEAD:main")
+        keys = Push(self._git("rev-parse", "HEAD"), "").keys
+        released = next(run for key in keys if (run := self.api.find(key)))
+        return [run for run, _ in self.api.follow(released.id)][-1]
 
     def text(self, name: str) -> str:
         """A file of main's head."""

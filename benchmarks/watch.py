@@ -44,8 +44,8 @@ from tasks.tag_choice import choose
 _PORT = 4599
 """Of a second server of the sandbox's AWS, so that its 20,000 images go with it."""
 _WAIT_SECONDS = 90
-_PLACE = '    repository: "{environment}/hello"\n'
-_POLICY = "    watch: {dev: {policy: semver, constraint: ^1}}\n"
+PLACE = '    repository: "{environment}/hello"\n'
+POLICY = "    watch: {dev: {policy: semver, constraint: ^1}}\n"
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CONFIGURATION = "application/vnd.oci.image.config.v1+json"
 
@@ -73,11 +73,11 @@ def react(world: World, bench: Bench, folder: Path, pushes: int) -> list[float]:
     """Seconds from the end of each push to the start of the deploy that its event leads to."""
     (folder / "raw").mkdir()
     raw, taken = RawCommands(world, folder / "raw"), list[float]()
-    branch = bench.branch({"symphony.yaml": bench.text("symphony.yaml").replace(_PLACE, _PLACE + _POLICY)})
+    branch = bench.branch({"symphony.yaml": bench.text("symphony.yaml").replace(PLACE, PLACE + POLICY)})
     root = folder / "root"
     root.mkdir()
     shutil.copy(ROOT / "prefect.yaml", root)
-    (root / "symphony.yaml").write_text((ROOT / "symphony.yaml").read_text().replace(_PLACE, _PLACE + _POLICY))
+    (root / "symphony.yaml").write_text((ROOT / "symphony.yaml").read_text().replace(PLACE, PLACE + POLICY))
     try:
         deploy_flows(bench.api, root / "symphony.yaml", ["dev"], force=True)
         _aim(bench.api, branch)
