@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import os
 import resource
 import sqlite3
@@ -250,8 +251,8 @@ def _metered(world: World, folder: Path) -> Iterator[tuple[Meter, Callable[[str]
             up(world)
 
 
-def _ended(bench: Bench, flow: str, **parameters: object) -> None:
-    run, deadline = bench.api.start(flow, "dev", parameters), time.monotonic() + _LIMIT_SECONDS
+def _ended(bench: Bench, flow: str, environment: str = "dev", **parameters: object) -> None:
+    run, deadline = bench.api.start(flow, environment, parameters), time.monotonic() + _LIMIT_SECONDS
     for now, _ in bench.api.follow(run.id):
         if time.monotonic() > deadline:
             raise SymphonyError(f"{now.name} has not ended after {_LIMIT_SECONDS} s.")
@@ -273,15 +274,16 @@ def _runs(bench: Bench, counts: list[int]) -> Iterator[tuple[str, Callable[[], o
     yield "drift", lambda: _ended(bench, "drift")
     policy = {"symphony.yaml": bench.text("symphony.yaml").replace(PLACE, PLACE + POLICY)}
     yield "watch, nothing new", lambda: _ended(bench, "watch", commit=bench.branch(policy))
+    before = bench.text("symphony.yaml")
     for count in counts:
         names = [f"many-{number:03}" for number in range(count)]
-
-        def deploy(names: list[str] = names) -> None:
-            branch = bench.branch(many(names, bench.text("symphony.yaml")))
-            _ended(bench, "deploy", commit=branch, images=dict.fromkeys(names, bench.digest()), force=True)
-
-        yield f"deploy, {count} new applications", deploy
-        bench.remove(names)
+        files = many(names, before)
+        yield f"release, {count} new applications", functools.partial(bench.publish, files)
+        promote = functools.partial(_ended, bench, "promote", "staging", applications=names)
+        yield f"promote, {count} new applications", promote
+        for environment in ("dev", "staging"):
+            bench.remove(names, environment)
+        bench.publish({"symphony.yaml": before})
 
 
 def _by_hand(world: World, folder: Path) -> tuple[float, float]:

@@ -79,7 +79,10 @@ class Bench:
         self._git("push", "--quiet", "--push-option=trigger=api", "origin", "HEAD:main")
         keys = Push(self._git("rev-parse", "HEAD"), "").keys
         released = next(run for key in keys if (run := self.api.find(key)))
-        return [run for run, _ in self.api.follow(released.id)][-1]
+        ended = [run for run, _ in self.api.follow(released.id)][-1]
+        if not ended.succeeded:
+            raise SymphonyError(f"The release ended as {ended.state_name}: {ended.message}")
+        return ended
 
     def text(self, name: str) -> str:
         """A file of main's head."""
@@ -123,13 +126,14 @@ class Bench:
             self._run("kubectl", "wait", "--namespace", "argocd", "applications/dev-hello", condition, "--timeout=300s")
         return time.monotonic() - started
 
-    def remove(self, names: list[str]) -> None:
+    def remove(self, names: list[str], environment: str = "dev") -> None:
         """Take applications out of the desired state by hand; Argo CD does the rest in its own time."""
-        self._git("pull", "--quiet", "--rebase", copy=self._state)
+        self._git("fetch", "--quiet", "origin")
+        self._git("checkout", "--quiet", "--force", "--detach", f"origin/env/{environment}")
         for name in names:
-            self._git("rm", "-r", "--quiet", f"applications/{name}.yaml", f"charts/{name}", copy=self._state)
-        self._git("commit", "--quiet", "--message", "bench is over", copy=self._state)
-        self._git("push", "--quiet", copy=self._state)
+            self._git("rm", "-r", "--quiet", f"applications/{name}.yaml", f"charts/{name}")
+        self._git("commit", "--quiet", "--message", "bench is over")
+        self._git("push", "--quiet", "origin", f"HEAD:env/{environment}")
 
     def first_crash(self) -> float:
         """When a container of hello ended badly first (seconds since 1970), among the events of its newest pods."""
