@@ -31,6 +31,7 @@ from ruamel.yaml import YAML
 
 from benchmarks.counting import Counted, counted
 from benchmarks.deploy import Bench, many
+from benchmarks.drawn import draw
 from benchmarks.kept import conclude
 from benchmarks.raw import RawCommands
 from benchmarks.watch import PLACE, POLICY
@@ -331,6 +332,16 @@ def main() -> None:
     )
     console = Console(width=160)
     console.print(table, f"{row:.0f} bytes a row of Prefect's database.")
+    for kind in ("release", "promote"):
+        several = [found[f"{kind}, {count} new applications"] for count in asked.applications]
+        if len(several) > 1:
+            series = {
+                "seconds": [one.seconds for one in several],
+                "processor seconds": [one.processor for one in several],
+                "requests / 10": [sum(each.total() for each in one.requests.values()) / 10 for one in several],
+                "rows / 100": [one.rows.total() / 100 for one in several],
+            }
+            draw(f"cost of one {kind}", "new applications", asked.applications, series, scale="log")
     built = found["release, an image built"]
     conclude(
         "costs",

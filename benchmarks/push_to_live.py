@@ -23,6 +23,7 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.deploy import moment
+from benchmarks.drawn import draw
 from benchmarks.kept import conclude
 from benchmarks.raw import RawCommands
 from cli.world import world as find_world
@@ -131,6 +132,9 @@ def main() -> None:
         made_of.add_row(part, f"{statistics.median(every):.2f}")
     console = Console()
     console.print(table, made_of)
+    each = [100 * (number + 1) / asked.pushes for number in range(asked.pushes)]
+    sides = {side: sorted(seconds) for side, seconds in times.items() if len(seconds) == len(each)}
+    draw("seconds from push to served, so many of a hundred are below", "of a hundred", each, sides)
     figures = {
         "seconds_more_than_raw": round(median["symphony"] - median["raw"], 2),
         "to_raw_ratio": round(median["symphony"] / median["raw"], 2),
