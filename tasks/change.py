@@ -15,6 +15,7 @@ from symphony.config import Configuration, configured, load
 from symphony.errors import BadInputError
 from symphony.models import Commit
 from tasks.git import changed, fetch, is_ancestor, resolve, worktree
+from tasks.prefect_server import wait_where_away
 from tasks.records import last_passed, last_succeeded
 from tasks.retry import ONCE, TRANSIENT
 
@@ -41,13 +42,15 @@ def open_change(environment: str, ref: str = "main", *, since: str | None = None
         BadInputError: Unknown environment or commit, or a ``symphony.yaml`` that is wrong.
         TransientError: The Git remote could not be reached.
     """
+    context = FlowRunContext.get()
+    if context:
+        wait_where_away()
     # Copies: Prefect draws a line from a task to each that takes its very result, and every task takes these.
     mirror, commit = _copied(find_commit(here().git.remote, ref, environment))
     with worktree(mirror, commit) as tree:
         configuration = read_configuration(tree, environment).model_copy(deep=True)
         last = last_succeeded(mirror, environment)
         base = resolve(mirror, since) if since else last.commit if last else None
-        context = FlowRunContext.get()
         yield Change(
             configuration=configuration,
             environment=environment,
