@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from prefect import get_run_logger
+from prefect.exceptions import UnfinishedRun
 from prefect.futures import PrefectFuture
 
 from symphony.change import Change
@@ -45,6 +46,9 @@ def attached(change: Change, images: Sequence[Image]) -> Iterator[None]:
                 future.result()
             except SymphonyError as error:
                 get_run_logger().warning("%s", error)
+            except UnfinishedRun:
+                # It never began, since what it waits for failed and is told; whatever ends the body is the reason.
+                continue
 
 
 def admit(change: Change, images: Sequence[Image]) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 from prefect import task
 
 from symphony.change import Change
-from symphony.errors import SymphonyError, ToolError
+from symphony.errors import SymphonyError, ToolError, TransientError
 from symphony.models import Digest, Image
 from symphony.tool import run
 from tasks.oci_registry import login_environment, oci_registry, plain
-from tasks.retry import TRANSIENT
+from tasks.retry import BROKEN_CONNECTION, TRANSIENT
 
 SPDX = "application/spdx+json"
 """Media type of an SBOM, and artifact type of what carries it (SPDX 2.3, JSON)."""
@@ -43,6 +43,7 @@ def attach_sbom(change: Change, image: Image) -> Digest:
 def _listed(change: Change, image: Image) -> bytes:
     settings = {
         "SYFT_CHECK_FOR_APP_UPDATE": "false",
+        "NO_COLOR": "1",
         "SYFT_REGISTRY_INSECURE_USE_HTTP": str(plain(change.target)).lower(),
     }
     with tempfile.TemporaryDirectory(prefix="symphony-sbom-") as folder, login_environment(change.target) as login:
@@ -52,12 +53,13 @@ def _listed(change: Change, image: Image) -> bytes:
         beside = [] if change.target.supply_chain.sbom == "required" else ["nice", "-n", "15"]
         try:
             run(
-                [*beside, "syft", "scan", "--quiet", source, "--output", f"spdx-json={made}"],
+                [*beside, "syft", "scan", source, "--output", f"spdx-json={made}"],
                 env={**login, **settings},
                 limit=_LIMIT_SECONDS,
             )
         except ToolError as error:
-            raise SymphonyError(
+            passing = any(sign in error.output.lower() for sign in BROKEN_CONNECTION)
+            raise (TransientError if passing else SymphonyError)(
                 f"syft cannot list what is in the image of {image.application}, {image.reference}: "
                 f"{error.output.strip() or error}"
             ) from error

@@ -11,7 +11,7 @@ from prefect import flow, task
 from flows import supply_chain as module
 from flows.supply_chain import admit, attached
 from symphony.change import Change
-from symphony.errors import BadInputError, SymphonyError
+from symphony.errors import BadInputError, DeployError, SymphonyError
 from symphony.models import Image
 from symphony.supply_chain import SupplyChain
 from tasks.admission import RefusedImageError
@@ -109,7 +109,7 @@ def test_what_is_not_required_is_made_beside_the_deploy(delivery: Delivery, shop
 
 
 def test_what_fails_beside_the_deploy_fails_nothing(delivery: Delivery, shop: Workshop) -> None:
-    change = asking(delivery.change(), sbom="attached")
+    change = asking(delivery.change(), sbom="attached", signature=KEYS | {"required": False})
     shop.failing |= {"list one", "tag"}
 
     def body() -> None:
@@ -117,8 +117,19 @@ def test_what_fails_beside_the_deploy_fails_nothing(delivery: Delivery, shop: Wo
             pass
 
     run(body)
-    assert shop.done == ["list two"]
+    assert sorted(shop.done) == ["list two", "sign one", "sign two", "sign two SBOM"]
     assert sorted(shop.tagged) == ["one", "two"]
+
+
+def test_what_fails_beside_the_deploy_is_not_told_in_its_place(delivery: Delivery, shop: Workshop) -> None:
+    change = asking(delivery.change(), sbom="attached", signature=KEYS | {"required": False})
+    shop.failing.add("list one")
+
+    def body() -> None:
+        with pytest.raises(DeployError, match="unwell"), attached(change, [delivery.image("one", "a")]):
+            raise DeployError("one is unwell")
+
+    run(body)
 
 
 def test_what_is_required_and_cannot_be_made_stops_the_deploy(delivery: Delivery, shop: Workshop) -> None:
