@@ -16,7 +16,7 @@ from tests.world.operations import BUCKET
 from tests.world.seat import NUMBERS, Seat, until
 
 APPLICATIONS = ("hello", "greet")
-BUSY = ["PENDING", "RUNNING", "CANCELLING"]
+UNDER_WAY = {"flow_runs": {"state": {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}}}
 FREE_SECONDS = 150
 """A dead run's slots are free within two minutes, those of its deployment after some more."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -32,6 +32,13 @@ class Row:
     run: str = "not ended"
     mended: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
+    passed: bool = False
+
+    def __str__(self) -> str:
+        """As a line of the table."""
+        seconds = ", ".join(f"{what} {number:.0f}" for what, number in self.seconds.items())
+        seen = "yes" if self.passed else "no"
+        return f"| {self.fault} | {self.stage} | {seen} | {self.run} | {self.mended} | {seconds} |"
 
 
 def settled(seat: Seat) -> None:
@@ -63,8 +70,7 @@ def recovers(seat: Seat, row: Row, since: float) -> None:
 
 def busy(api: PrefectApi) -> list[str]:
     """Names of the runs that have begun and not ended."""
-    found = api.call("POST", "/flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": BUSY}}}})
-    return [one["name"] for one in found]
+    return [one["name"] for one in api.call("POST", "/flow_runs/filter", UNDER_WAY)]
 
 
 def slots(api: PrefectApi) -> dict[str, int]:
