@@ -7,7 +7,7 @@ ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E env HOME="$(HOME)" PATH="$(PATH
 PYTEST :=
 UNIT :=
 
-.PHONY: demo test test-beside test-unit test-apart test-world faults pictures fuzz audit check setup browser down bench schema charts docs reference
+.PHONY: demo test test-beside test-unit test-apart test-world faults scale pictures fuzz audit check setup browser down bench schema charts docs reference
 
 demo: setup
 	$(ROOT) .venv/bin/symphony demo
@@ -31,6 +31,10 @@ test-world: browser
 # Every fault in the middle of every stage of a release, and a table of what came of each.
 faults: setup
 	$(ROOT) $(PYTHON) -m pytest tests/faults $(PYTEST)
+
+# Thirty releases at once on three workers, of which one is lost, on the Prefect server that the sandbox has.
+scale: setup
+	$(ROOT) $(PYTHON) -m pytest tests/world/scale.py $(PYTEST)
 
 # The pictures in docs/, of a sandbox that is up, as the tests of Prefect's UI see it.
 pictures: browser
