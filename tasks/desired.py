@@ -132,8 +132,21 @@ def unpack(mirror: Path, revision: Commit, entries: Iterable[Desired], folder: P
     if charts:
         git("archive", f"--output={packed}", revision, "--", *charts, cwd=mirror)
         with tarfile.open(packed) as archive:
-            archive.extractall(folder, filter="data")
+            _extract(archive, folder)
         packed.unlink()
+
+
+def _extract(archive: tarfile.TarFile, folder: Path) -> None:
+    """Lay an archive's files out, none beyond the folder."""
+    if hasattr(tarfile, "data_filter"):
+        archive.extractall(folder, filter="data")
+        return
+    # Python before 3.11.4, such as Debian 12's, has no filter; a vendored chart has no links that would be missed.
+    home = folder.resolve()
+    for member in archive:
+        if not (member.isfile() or member.isdir()) or not (home / member.name).resolve().is_relative_to(home):
+            raise SymphonyError(f"The desired state has what no chart of Symphony's has: {member.name}.")
+        archive.extract(member, home)
 
 
 def text(entry: Desired) -> str:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import tarfile
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +20,7 @@ from tasks.desired import (
     removed_applications,
     superseding,
     text,
+    unpack,
 )
 from tasks.desired_commit import before_commit, put_back, write_desired, written_by
 from tasks.git import git, head
@@ -207,6 +210,26 @@ def test_an_image_is_named_by_its_digest_or_by_what_is_live(delivery: Delivery) 
 def test_a_file_that_somebody_else_wrote_is_told(broken: str) -> None:
     with pytest.raises(SymphonyError, match="not what Symphony writes"):
         parse(broken)
+
+
+@pytest.mark.parametrize("filters", [True, False], ids=["with filters", "before Python 3.11.4"])
+def test_a_chart_is_laid_out_and_none_with_a_link_out_of_it(
+    delivery: Delivery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, filters: bool
+) -> None:
+    if not filters:
+        monkeypatch.delattr("tarfile.data_filter")
+    change = delivery.change()
+    entry = desired(change, delivery.image("one", "a"))
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    unpack(change.mirror, write(change, delivery.image("one", "a")), [entry], tree)
+    assert (tree / "charts/one/templates/map.yaml").is_file()
+    (tree / "charts/one/link").symlink_to("/etc")
+    git("init", "--quiet", cwd=tree)
+    git("add", "--all", cwd=tree)
+    git("-c", "user.name=Ada", "-c", "user.email=ada@example.com", "commit", "--quiet", "--message=link", cwd=tree)
+    with pytest.raises((SymphonyError, tarfile.FilterError), match="link"):
+        unpack(tree, "HEAD", [entry], tmp_path)
 
 
 def test_a_commit_of_digits_alone_stays_text(delivery: Delivery) -> None:
