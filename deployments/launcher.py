@@ -41,6 +41,7 @@ _PRELOADED = (
     "prefect._internal.metrics",
     "prefect.runner",
     "prefect.deployments",
+    "prefect_aws",
 )
 _CHECK_SECONDS = 2.0
 _REQUEST_SECONDS = 2.0

@@ -7,7 +7,6 @@ import json
 from typing import Any, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
-from prefect_aws import AwsCredentials
 
 from symphony.config import Aws, Environment
 from symphony.errors import BadInputError, SymphonyError, TransientError
@@ -71,6 +70,9 @@ def _client(settings: str, service: str) -> Any:
 
 @functools.lru_cache(maxsize=16)
 def _session(settings: str) -> Any:
+    # With all of its workers it takes a second to load, which a command that asks AWS nothing should not wait for.
+    from prefect_aws import AwsCredentials  # noqa: PLC0415
+
     aws = Aws.model_validate(json.loads(settings))
     try:
         block = cast("AwsCredentials", AwsCredentials.load(aws.credentials))
