@@ -10,14 +10,23 @@ Properties = Mapping[str, dict[str, Any]]
 
 
 def offer(properties: Properties, choices: Mapping[str, Sequence[str]]) -> None:
-    """Put choices into the schema of parameters that are a text, or a list of texts, or either or nothing.
+    """Put choices into the schema of parameters that are a text, or a list of texts, or nothing.
+
+    One that may be nothing becomes one that may be left out, which Prefect's server takes for the same: of alternatives
+    the form asks which it shall be, and shows the choices only then.
 
     Args:
         properties: The parameters; those that the choices do not name, and names that they have not, are left alone.
         choices: What there is to choose from, by parameter.
     """
     for name, offered in choices.items():
-        for part in _parts(properties.get(name, {})):
+        schema = properties.get(name, {})
+        match [one for one in schema.get("anyOf", ()) if one.get("type") != "null"]:
+            case [alternative]:
+                del schema["anyOf"]
+                schema.pop("default", None)
+                schema.update(alternative)
+        for part in _parts(schema):
             if part.get("type") == "string":
                 part["enum"] = list(offered)
 

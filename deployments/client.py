@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import json
 import logging
-import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ from tenacity import (
 )
 
 from deployments.choices import strangers
-from symphony.errors import BadInputError, SymphonyError
+from symphony.errors import BadInputError, SymphonyError, sentence
 
 _POLL_SECONDS = 0.25
 _RETRY_SECONDS = 30
@@ -33,7 +32,6 @@ _PAGE = 200
 _REASON = 500
 _AWAY = {httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.BAD_GATEWAY}
 """What a server says whose database was locked, having done nothing, and a balancer whose server has just gone."""
-_INTRODUCTION = re.compile(r"^Flow run encountered an exception: (\w+: )?")
 FINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 
 
@@ -95,7 +93,7 @@ class Run(BaseModel):
     @property
     def message(self) -> str:
         """What its last state says, without Prefect's own introduction to an exception."""
-        return _INTRODUCTION.sub("", str((self.state or {}).get("message") or ""))
+        return sentence(str((self.state or {}).get("message") or ""))
 
     @property
     def final(self) -> bool:

@@ -20,11 +20,17 @@ from tasks.affected import affected_applications
 from tasks.artifacts import key_of, table
 from tasks.change import open_change
 from tasks.content import content_tag
+from tasks.failure import show_failure
 from tasks.images import build_image, check_repositories, find, push_image
 from tasks.source import source
 
 
-@flow(name="build", flow_run_name=run_name("build"), task_runner=ThreadPoolTaskRunner(max_workers=4))  # type: ignore[arg-type]
+@flow(
+    name="build",
+    flow_run_name=run_name("build"),
+    task_runner=ThreadPoolTaskRunner(max_workers=4),  # type: ignore[arg-type]
+    on_failure=[show_failure],
+)
 def build(environment: Name, commit: str = "main", applications: list[Name] | None = None) -> tuple[Image, ...]:
     """Build the images that ECR does not have yet and push them; attach the SBOM and signature that any of them lacks.
 

@@ -25,6 +25,7 @@ from tasks.change import open_change
 from tasks.cluster_drift import look_at_cluster
 from tasks.desired import image_by_digest, image_of, laid_out, read_desired, watched_images
 from tasks.desired_commit import write_desired
+from tasks.failure import show_failure
 from tasks.git import head
 from tasks.helm import render_charts
 from tasks.holds import held_sentence
@@ -36,7 +37,12 @@ from tasks.reconcile import moved_applications
 from tasks.rollout import reach_argocd
 
 
-@flow(name="deploy", flow_run_name=run_name("deploy"), task_runner=ThreadPoolTaskRunner(max_workers=8))  # type: ignore[arg-type]
+@flow(
+    name="deploy",
+    flow_run_name=run_name("deploy"),
+    task_runner=ThreadPoolTaskRunner(max_workers=8),  # type: ignore[arg-type]
+    on_failure=[show_failure],
+)
 def deploy(  # noqa: PLR0913 - the fields of the run form
     environment: Name,
     commit: str = "main",

@@ -22,6 +22,7 @@ from tasks.artifacts import key_of, markdown
 from tasks.change import as_released, open_change
 from tasks.cluster_drift import look_at_cluster
 from tasks.desired import image_of, read_desired
+from tasks.failure import show_failure
 from tasks.findings import keep_findings, tell
 from tasks.image_drift import look_at_images
 from tasks.live import live_of
@@ -34,7 +35,12 @@ from tasks.units import affected, find_units
 Unseen = set[tuple[Area, str]]
 
 
-@flow(name="drift", flow_run_name=run_name("drift"), task_runner=ThreadPoolTaskRunner(max_workers=64))  # type: ignore[arg-type]
+@flow(
+    name="drift",
+    flow_run_name=run_name("drift"),
+    task_runner=ThreadPoolTaskRunner(max_workers=64),  # type: ignore[arg-type]
+    on_failure=[show_failure],
+)
 def drift(environment: Name) -> Any:
     """Look at units, cluster, images and access of an environment, and tell what is not as Git says. Changes nothing.
 

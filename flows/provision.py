@@ -25,6 +25,7 @@ from tasks import plan_report
 from tasks.approval import APPROVAL_HOURS, ApprovalHours, can_ask
 from tasks.artifacts import in_run, key_of, markdown, table
 from tasks.change import as_released, open_change
+from tasks.failure import show_failure
 from tasks.live import Live, live_of
 from tasks.lock import locked_units
 from tasks.mocks import refuse_mocks
@@ -50,7 +51,12 @@ class ProvisionError(SymphonyError):
         super().__init__(message)
 
 
-@flow(name="provision", flow_run_name=run_name("provision"), task_runner=ThreadPoolTaskRunner(max_workers=64))  # type: ignore[arg-type]
+@flow(
+    name="provision",
+    flow_run_name=run_name("provision"),
+    task_runner=ThreadPoolTaskRunner(max_workers=64),  # type: ignore[arg-type]
+    on_failure=[show_failure],
+)
 def provision(  # noqa: PLR0913, PLR0917 - the fields of the run form
     environment: Name,
     commit: str = "main",

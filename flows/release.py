@@ -23,6 +23,7 @@ from tasks.affected import affected_applications, fed_anew
 from tasks.approval import APPROVAL_HOURS, ApprovalHours, Consent
 from tasks.change import open_change, superseded_by
 from tasks.desired import removed_applications, watched_images
+from tasks.failure import show_failure
 from tasks.holds import held, held_sentence
 from tasks.lock import locked
 from tasks.naming import rename
@@ -30,7 +31,12 @@ from tasks.removal import show_removed
 from tasks.story import Story
 
 
-@flow(name="release", flow_run_name=run_name("release"), task_runner=ThreadPoolTaskRunner(max_workers=8))  # type: ignore[arg-type]
+@flow(
+    name="release",
+    flow_run_name=run_name("release"),
+    task_runner=ThreadPoolTaskRunner(max_workers=8),  # type: ignore[arg-type]
+    on_failure=[show_failure],
+)
 def release(
     environment: Name, commit: str = "main", approved_by: str = "", approval_hours: ApprovalHours = APPROVAL_HOURS
 ) -> Any:

@@ -23,6 +23,7 @@ from symphony.record import Hold, ReleaseRecord
 from tasks.approval import APPROVAL_HOURS, ApprovalHours, Consent
 from tasks.change import open_change
 from tasks.desired import image_of
+from tasks.failure import show_failure
 from tasks.holds import lift_holds, place_holds, read_holds
 from tasks.lock import locked
 from tasks.previous import Goal, check_unmoved, find_goal
@@ -31,7 +32,12 @@ from tasks.story import Story
 Text = Annotated[str, Field(max_length=500)]
 
 
-@flow(name="rollback", flow_run_name=run_name("rollback"), task_runner=ThreadPoolTaskRunner(max_workers=8))  # type: ignore[arg-type]
+@flow(
+    name="rollback",
+    flow_run_name=run_name("rollback"),
+    task_runner=ThreadPoolTaskRunner(max_workers=8),  # type: ignore[arg-type]
+    on_failure=[show_failure],
+)
 def rollback(  # noqa: PLR0913, PLR0917 - the fields of the run form
     environment: Name,
     applications: list[Name] | None = None,

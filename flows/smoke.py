@@ -18,12 +18,18 @@ from tasks.behind import look_behind
 from tasks.change import open_change
 from tasks.chart_tests import ChartTest, ChartTestsError, run_chart_tests, with_tests
 from tasks.desired import live_images
+from tasks.failure import show_failure
 from tasks.ingress import read_targets
 from tasks.probe import ProbeError, probe
 from tasks.smoke_report import Failure, report
 
 
-@flow(name="smoke", flow_run_name=run_name("smoke"), task_runner=ThreadPoolTaskRunner(max_workers=16))  # type: ignore[arg-type]
+@flow(
+    name="smoke",
+    flow_run_name=run_name("smoke"),
+    task_runner=ThreadPoolTaskRunner(max_workers=16),  # type: ignore[arg-type]
+    on_failure=[show_failure],
+)
 def smoke(environment: Name, applications: list[Name] | None = None) -> tuple[Probe, ...]:
     """Ask every URL of the environment, and check that the version which is deployed is the one that answers.
 

@@ -23,6 +23,7 @@ from symphony.record import ReleaseRecord
 from tasks.approval import APPROVAL_HOURS, ApprovalHours, Consent
 from tasks.change import open_change
 from tasks.desired import image_of
+from tasks.failure import show_failure
 from tasks.holds import held_sentence
 from tasks.manifest_diff import show_trees
 from tasks.new_images import Found, Seen, compare, look, show_look
@@ -30,7 +31,12 @@ from tasks.other_runs import gather
 from tasks.story import Story
 
 
-@flow(name="watch", flow_run_name=run_name("watch"), task_runner=ThreadPoolTaskRunner(max_workers=8))  # type: ignore[arg-type]
+@flow(
+    name="watch",
+    flow_run_name=run_name("watch"),
+    task_runner=ThreadPoolTaskRunner(max_workers=8),  # type: ignore[arg-type]
+    on_failure=[show_failure],
+)
 def watch(
     environment: Name,
     commit: str = "main",

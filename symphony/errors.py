@@ -1,5 +1,14 @@
 """Errors that people read: what failed, on what, why, and what to do next."""
 
+import re
+
+_INTRODUCTION = re.compile(r"^Flow run encountered an exception: (\w+: )?")
+
+
+def sentence(message: str) -> str:
+    """What a failed run's state says, without Prefect's own introduction to an exception."""
+    return _INTRODUCTION.sub("", message)
+
 
 class SymphonyError(Exception):
     """A failure told in one sentence a tired operator understands.
