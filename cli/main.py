@@ -42,6 +42,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry(
         "worker", "cli.worker", "Serve runs on this machine: a Prefect worker, and a launcher that saves their start."
     ),
+    Entry("worker-image", "cli.worker_image", "Lay out what the image of a worker's runs is built from."),
     Entry("release", "cli.release", "Bring a commit live in an environment and follow it."),
     Entry("deploy", "cli.release", "Roll images out with the charts of a commit."),
     Entry("smoke", "cli.release", "Ask every host and path of an environment through its ingress."),

@@ -33,7 +33,7 @@ KILLED = (
 @pytest.fixture(scope="module")
 def before(machine: World) -> Footprint:
     """The machine without a sandbox, but with a warm cache: what is made once in its life is not measured."""
-    if not (machine.cache / "base-image" / f"{base_image.key(mirror())}.tar").exists():
+    if not (machine.cache / "base-image" / f"{base_image.PYTHON.key(mirror())}.tar").exists():
         up(machine)
     down(machine)
     return footprint.take(machine)
