@@ -31,6 +31,10 @@ def start(
         Literal["sqlite", "postgres"] | None,
         typer.Option(help="What Prefect's server runs on; sqlite where nothing was chosen before."),
     ] = None,
+    workers: Annotated[
+        Literal["process", "kubernetes"] | None,
+        typer.Option(help="What runs are: processes of this machine, or Jobs in the sandbox's cluster."),
+    ] = None,
 ) -> None:
     """Start the sandbox, or repair it.
 
@@ -43,6 +47,9 @@ def start(
 
     With --server postgres Prefect's server is two API servers behind a balancer and a process of background services,
     on PostgreSQL and Redis, as beyond one machine; `symphony down` first where the sandbox has the other one.
+
+    With --workers kubernetes each run is a Job in the sandbox's cluster, with an image that is built here and BuildKit
+    beside it: as in production, and slower to begin.
     """
     from rich.console import Console  # noqa: PLC0415 - loaded only where it is used
 
@@ -50,7 +57,7 @@ def start(
     from sandbox.status import addresses  # noqa: PLC0415
 
     console = Console()
-    here = bring_up(console, kube_context, server)
+    here = bring_up(console, kube_context, server, workers)
     for one in addresses(here)[:3]:
         login = f"  [dim]user {one.user}, password in {one.secret}[/]" if one.user else ""
         console.print(f"  {one.name:<12}{one.url}{login}", highlight=False, soft_wrap=True)

@@ -16,7 +16,7 @@ from rich.text import Text
 from sandbox import toolchain
 from sandbox.lifecycle import Event, up
 from sandbox.parts import parts
-from sandbox.prefect.choice import Server
+from sandbox.prefect.choice import Server, Workers
 from sandbox.world import World, cache_home, state_home
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,13 +30,16 @@ def world() -> World:
     return World(source=ROOT, state=state_home(), cache=cache, tools=toolchain.folders(cache))
 
 
-def bring_up(console: Console, kube_context: str | None = None, server: Server | None = None) -> World:
+def bring_up(
+    console: Console, kube_context: str | None = None, server: Server | None = None, workers: Workers | None = None
+) -> World:
     """Build the tools that are missing and bring every part up, shown line by line.
 
     Args:
         console: Where to show it.
         kube_context: Context of the user's own cluster.
         server: What Prefect's server runs on.
+        workers: What runs are.
 
     Raises:
         SymphonyError: A tool does not build, or a part does not come up.
@@ -48,7 +51,7 @@ def bring_up(console: Console, kube_context: str | None = None, server: Server |
         build()
     started = time.monotonic()
     with Progress(console, [part.name for part in parts(here)]) as progress:
-        up(here, progress, kube_context=kube_context, server=server)
+        up(here, progress, kube_context=kube_context, server=server, workers=workers)
     console.print(f"The sandbox is ready in {time.monotonic() - started:.1f} s.")
     return here
 

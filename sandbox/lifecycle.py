@@ -18,7 +18,7 @@ from sandbox import daemon, doctor, existing_cluster, lock, recovery
 from sandbox.part import Part, PartError
 from sandbox.parts import parts
 from sandbox.prefect import choice
-from sandbox.prefect.choice import Server
+from sandbox.prefect.choice import Server, Workers
 from sandbox.world import World
 from symphony.errors import SymphonyError
 
@@ -52,7 +52,12 @@ def silent(event: Event) -> None:
 
 
 def up(
-    world: World, report: Report = silent, *, kube_context: str | None = None, server: Server | None = None
+    world: World,
+    report: Report = silent,
+    *,
+    kube_context: str | None = None,
+    server: Server | None = None,
+    workers: Workers | None = None,
 ) -> Mapping[str, float]:
     """Bring every part up, side by side; harmless where it is up, and it repairs what is not.
 
@@ -61,6 +66,7 @@ def up(
         report: Called, from several threads, with each thing that happens.
         kube_context: Context of the user's own cluster; by default what was chosen before, else a cluster of our own.
         server: What Prefect's server runs on; by default what was chosen before, else SQLite.
+        workers: What runs are; by default what was chosen before, else processes.
 
     Returns:
         Seconds that each part took.
@@ -77,6 +83,8 @@ def up(
             _choose_cluster(world, kube_context)
         if server:
             choice.choose(world, server)
+        if workers:
+            choice.choose_workers(world, workers)
         listed = parts(world)
         if wrong := [finding for finding in doctor.preflight(world, listed) if finding.state == "failed"]:
             with contextlib.suppress(OSError):

@@ -12,12 +12,20 @@ from sandbox.ingress import Ingress
 from sandbox.kubernetes.part import KubernetesPart
 from sandbox.part import Part
 from sandbox.prefect import Prefect, Replicas, choice
+from sandbox.prefect.in_cluster import InCluster, ReplicasInCluster
 from sandbox.registry import Registry
 from sandbox.world import World
+
+_PREFECT: dict[tuple[choice.Server, choice.Workers], type[Prefect]] = {
+    ("sqlite", "process"): Prefect,
+    ("sqlite", "kubernetes"): InCluster,
+    ("postgres", "process"): Replicas,
+    ("postgres", "kubernetes"): ReplicasInCluster,
+}
 
 
 def parts(world: World) -> tuple[Part, ...]:
     """Every part, each after those that it needs; a cluster or server that was chosen stands in for the usual."""
     cluster = ExistingCluster() if existing_cluster.chosen(world) else KubernetesPart()
-    prefect = Replicas() if choice.chosen(world) == "postgres" else Prefect()
+    prefect = _PREFECT[choice.chosen(world), choice.chosen_workers(world)]()
     return (cluster, Aws(), Docker(), Git(), prefect, Registry(), Ingress(), ArgoCD())

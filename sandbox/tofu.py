@@ -19,6 +19,11 @@ provider_installation {{
 """
 
 
+def configuration(mirror: Path) -> str:
+    """OpenTofu's own configuration file, by which providers come from a mirror alone."""
+    return _CONFIGURATION.format(mirror=mirror)
+
+
 def tofu_environment(world: World, mirror: Path | None = None) -> dict[str, str]:
     """Variables by which OpenTofu and Terragrunt take the provider from a filesystem mirror.
 
@@ -26,7 +31,7 @@ def tofu_environment(world: World, mirror: Path | None = None) -> dict[str, str]
         world: The sandbox.
         mirror: Folder laid out as OpenTofu's ``filesystem_mirror``; the toolchain's by default.
     """
-    text = _CONFIGURATION.format(mirror=mirror or provider_mirror(world.cache))
+    text = configuration(mirror or provider_mirror(world.cache))
     return {
         "TF_CLI_CONFIG_FILE": str(world.write(world.folder("tofu") / "tofurc", text)),
         # OpenTofu links a provider straight from the mirror. A plugin cache in between saves nothing, and units that

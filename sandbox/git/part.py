@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from sandbox.git import credentials
 from sandbox.git.repository import configure, seed
 from sandbox.git.settings import TRIGGERS, GitSettings
 from sandbox.part import NotReadyError, Part
+from sandbox.prefect import choice
 from sandbox.world import ENVIRONMENTS, HOST, World
 from symphony.errors import BadInputError
 
@@ -41,6 +43,7 @@ class Git(Part):
         trigger = os.environ.get("SYMPHONY_TRIGGER") or TRIGGERS[0]
         if trigger not in TRIGGERS:
             raise BadInputError(f"SYMPHONY_TRIGGER is {trigger!r}; it may be {' or '.join(TRIGGERS)}.")
+        in_jobs = choice.chosen_workers(world) == "kubernetes"
         settings = GitSettings(
             host=HOST,
             port=world.ports.git,
@@ -52,10 +55,10 @@ class Git(Part):
             environment=ENVIRONMENTS[0],
             state=str(world.state),
             trigger=trigger,
-            base_image=base_image.NAME,
+            base_image=base_image.in_registry(world) if in_jobs else base_image.NAME,
         )
         path = world.write(world.folder("git") / "server.json", settings.text())
-        seed(world)
+        seed(world, functools.partial(for_jobs, world) if in_jobs else str)
         configure(world, path, SOURCE_ROOT)
         environment = {"PYTHONPATH": str(SOURCE_ROOT), "PYTHONUNBUFFERED": "1"}
         Daemon("git", [sys.executable, "-m", "sandbox.git.server", path, settings.mark], environment).start(world)
@@ -76,3 +79,8 @@ class Git(Part):
             raise NotReadyError(
                 f"the Git remote on {world.git_remote} answers {answer.status_code} without its branch main"
             )
+
+
+def for_jobs(world: World, configuration: str) -> str:
+    """A symphony.yaml for runs that have no Docker engine: BuildKit builds, and takes its bases from the registry."""
+    return configuration.replace(base_image.NAME, base_image.in_registry(world)) + "\nbuild: {builder: buildkit}\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from sandbox.git.credentials import git_environment
@@ -25,8 +26,12 @@ def repository(world: World) -> Path:
     return world.state / "git" / "platform.git"
 
 
-def seed(world: World) -> bool:
+def seed(world: World, edit: Callable[[str], str] = str) -> bool:
     """Make the repository where it is missing, whole or not at all, with the seed as main's first commit.
+
+    Args:
+        world: The sandbox.
+        edit: Makes the text of its ``symphony.yaml`` of this clone's.
 
     Returns:
         Whether it was made now.
@@ -51,6 +56,8 @@ def seed(world: World) -> bool:
             else:
                 tree.mkdir(exist_ok=True)
                 shutil.copy2(place, tree / name)
+        if (configuration := tree / "symphony.yaml").exists():
+            configuration.write_text(edit(configuration.read_text()))
         git: str | Path = world.tool("git")
         env = {**git_environment(world), "GIT_CONFIG_NOSYSTEM": "1"}
         tool.run([git, "init", "--quiet", "--bare", "--initial-branch=main", bare], env=env, limit=30)

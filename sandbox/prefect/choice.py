@@ -32,3 +32,25 @@ def chosen(world: World) -> Server:
     """What it runs on; SQLite where nothing was chosen."""
     path = world.state / _CHOICE
     return "postgres" if path.exists() and path.read_text() == "postgres" else "sqlite"
+
+
+Workers = Literal["process", "kubernetes"]
+"""Runs are processes of this machine, or Jobs of the sandbox's cluster."""
+_WORKERS = "prefect-workers"
+
+
+def choose_workers(world: World, workers: Workers) -> None:
+    """Remember what runs are.
+
+    Raises:
+        PartError: The sandbox has runs of the other kind already.
+    """
+    if (world.state / "prefect").exists() and chosen_workers(world) != workers:
+        raise PartError(f"The sandbox has other workers already; run `symphony down`, then `up --workers {workers}`.")
+    world.write(world.state / _WORKERS, workers)
+
+
+def chosen_workers(world: World) -> Workers:
+    """What runs are; processes where nothing was chosen."""
+    path = world.state / _WORKERS
+    return "kubernetes" if path.exists() and path.read_text() == "kubernetes" else "process"

@@ -19,7 +19,8 @@ from sandbox.world import World
 USER = "admin"
 ROLES = ("ci", "approver")
 """Each has a login of its name, beside the server's own."""
-_POLL_SECONDS = "0.2"
+POLL_SECONDS = "0.2"
+"""Between two questions of a worker for runs."""
 
 
 def auth_string(world: World) -> str:
@@ -109,7 +110,7 @@ def worker_environment(world: World) -> dict[str, str]:
             "SYMPHONY_WORK": str(world.folder("work")),
             "KUBECONFIG": str(world.kubeconfig),
             "DOCKER_HOST": choose(world).host,
-            "PREFECT_WORKER_QUERY_SECONDS": _POLL_SECONDS,
+            "PREFECT_WORKER_QUERY_SECONDS": POLL_SECONDS,
             "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.5",
         }
     )

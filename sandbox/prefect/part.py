@@ -48,10 +48,6 @@ class Prefect(Part):
         python = [sys.executable, "-m"]
         begun = self.serve(world)
         environment = worker_environment(world)
-        # The name stands for the environment, so that a worker of another clone or toolchain is replaced.
-        name = f"sandbox-{_digest(environment)}"
-        work = [*python, "prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", name]
-        launch = [*python, "deployments.launcher", str(world.folder("launcher")), name]
         deploy = functools.partial(
             tool.run,
             [*python, "deployments", *(["--wait", str(_DEPLOY_SECONDS)] if begun else [])],
@@ -65,8 +61,7 @@ class Prefect(Part):
             early = aside.submit(deploy) if begun else None
             self.wait(world, lambda: answers(world, world.prefect_url))
             self.served(world)
-            Daemon(LAUNCHER, launch, environment, cwd=world.source, grace=5.0).start(world)
-            Daemon(WORKER, work, environment, cwd=world.source, grace=5.0).start(world)
+            self.work(world)
             try:
                 _ = early.result() if early else deploy()
             except ToolError as error:
@@ -78,6 +73,16 @@ class Prefect(Part):
         begun = database.begin(world)
         Daemon(SERVER, serve, server_environment(world)).start(world)
         return begun
+
+    def work(self, world: World) -> None:
+        """Start what takes the runs."""
+        environment, python = worker_environment(world), [sys.executable, "-m"]
+        # The name stands for the environment, so that a worker of another clone or toolchain is replaced.
+        name = f"sandbox-{_digest(environment)}"
+        launch = [*python, "deployments.launcher", str(world.folder("launcher")), name]
+        work = [*python, "prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", name]
+        Daemon(LAUNCHER, launch, environment, cwd=world.source, grace=5.0).start(world)
+        Daemon(WORKER, work, environment, cwd=world.source, grace=5.0).start(world)
 
     def served(self, world: World) -> None:
         """Keep what it made of an empty database."""
@@ -95,7 +100,7 @@ class Prefect(Part):
         if found < wanted:
             raise NotReadyError(f"the server has {found} of the {wanted} deployments of prefect.yaml")
         alive = recorded(world)
-        for name in (WORKER, LAUNCHER):
+        for name in {WORKER, LAUNCHER}.intersection(self.daemons):
             if name not in alive:
                 raise NotReadyError(f"its process {name} does not run")
         workers = _ask(world, f"/work_pools/{POOL}/workers/filter", {"workers": {"status": {"any_": ["ONLINE"]}}})
