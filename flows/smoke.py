@@ -12,6 +12,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.names import run_name
 from symphony.change import Change
 from symphony.config import Name
+from symphony.ending import ended_together
 from symphony.errors import SmokeError
 from symphony.models import Image, Probe
 from tasks.behind import look_behind
@@ -44,6 +45,7 @@ def smoke(environment: Name, applications: list[Name] | None = None) -> tuple[Pr
         return probes
 
 
+@ended_together()
 def smoke_applications(change: Change, images: Sequence[Image]) -> tuple[Probe, ...]:
     """Ask every URL of these applications, and run the test pods of their charts, side by side.
 

@@ -11,6 +11,7 @@ from prefect.exceptions import UnfinishedRun
 from prefect.futures import PrefectFuture
 
 from symphony.change import Change
+from symphony.ending import ended_together
 from symphony.errors import BadInputError, SymphonyError
 from symphony.models import Image
 from tasks.admission import RefusedImageError, check_findings, check_origin
@@ -33,15 +34,17 @@ def attached(change: Change, images: Sequence[Image]) -> Iterator[None]:
     Raises:
         SymphonyError: SBOM or signature is required and could not be made.
     """
-    making = [future for image in images for future in _begin(change, image)]
-    if change.target.supply_chain.blocking:
-        for future in making:
-            future.result()
-    aliases = [tag_commit.submit(change, image) for image in images]
+    making: list[PrefectFuture[Any]] = []
     try:
-        yield
+        with ended_together():  # a run that is cancelled waits for no SBOM
+            making += [future for image in images for future in _begin(change, image)]
+            if change.target.supply_chain.blocking:
+                for future in making:
+                    future.result()
+            making += [tag_commit.submit(change, image) for image in images]
+            yield
     finally:
-        for future in [*making, *aliases]:
+        for future in making:
             try:
                 future.result()
             except SymphonyError as error:

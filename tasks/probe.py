@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import math
+import threading
 import time
 from collections.abc import Mapping, Sequence
 
 from prefect import task
 
 from symphony.change import Change
+from symphony.ending import under_way
 from symphony.errors import SmokeError, SymphonyError
 from symphony.models import Image, Probe
 from tasks.answer import Answer, Target, ask, judge, open_client
@@ -37,7 +39,7 @@ class ProbeError(SmokeError):
 
 @task(name="probe", task_run_name="probe {target.url}", **ONCE)
 def probe(change: Change, target: Target, bases: Mapping[str, str], until: float) -> Probe:
-    """Ask one URL until it answered well several times in a row, or the time is over.
+    """Ask one URL until it answered well several times in a row, the time is over, or the run is cancelled.
 
     Args:
         change: The commit being released.
@@ -56,7 +58,8 @@ def probe(change: Change, target: Target, bases: Mapping[str, str], until: float
     recorded = functools.cache(lambda: recorded_commit(change, target.image))
     times: list[float] = []
     good, last = 0, None
-    with open_client(trust(change)) as http:
+    cancelled = threading.Event()
+    with open_client(trust(change)) as http, under_way(cancelled.set):
         while True:
             answer = ask(http, target, bases)
             try:
@@ -71,7 +74,7 @@ def probe(change: Change, target: Target, bases: Mapping[str, str], until: float
                 return found.model_copy(update=_lasting(target, answer, change.target.ingress.certificate_days))
             if problem:
                 last = (answer, version, problem)
-            if time.monotonic() > until:
+            if cancelled.is_set() or time.monotonic() > until:
                 # One that answers well by turns is told by the answer that was not good.
                 told = last or (answer, version, f"it answered well only {good} times, and not {target.good}")
                 raise ProbeError(_told(target, told[0], times, *told[1:]), told[0])

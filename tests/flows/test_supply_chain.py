@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -7,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from prefect import flow, task
+from prefect.exceptions import TerminationSignal
 
 from flows import supply_chain as module
 from flows.supply_chain import admit, attached
 from symphony.change import Change
+from symphony.ending import under_way
 from symphony.errors import BadInputError, DeployError, SymphonyError
 from symphony.models import Image
 from symphony.supply_chain import SupplyChain
@@ -130,6 +133,34 @@ def test_what_fails_beside_the_deploy_is_not_told_in_its_place(delivery: Deliver
             raise DeployError("one is unwell")
 
     run(body)
+
+
+def test_a_run_that_is_cancelled_waits_for_nothing_that_is_made_beside_it(
+    delivery: Delivery, shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    @task
+    def endless(change: Change, image: Image) -> None:
+        del change, image
+        with under_way(ended.set):
+            begun.set()
+            assert ended.wait(30)
+
+    monkeypatch.setattr(module, "attach_sbom", endless)
+    change = asking(delivery.change(), sbom="attached")
+
+    def cancelled() -> None:
+        assert begun.wait(30)
+        raise TerminationSignal(signal.SIGTERM)
+
+    def body() -> None:
+        with pytest.raises(TerminationSignal), attached(change, [delivery.image("one", "a")]):
+            cancelled()
+
+    run(body)
+    assert ended.is_set()
+    assert shop.tagged == ["one"]
 
 
 def test_what_is_required_and_cannot_be_made_stops_the_deploy(delivery: Delivery, shop: Workshop) -> None:

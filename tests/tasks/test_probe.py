@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import contextlib
+import contextvars
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
+from symphony.ending import ended_together
 from symphony.errors import TransientError
 from symphony.models import Image, Probe
 from symphony.smoke import Expected
@@ -51,6 +56,27 @@ def test_what_never_answers_well_ends_with_its_last_problem(
         run(delivery, monkeypatch, Answer(503, (), b"no endpoints", 1.0), seconds=0.3)
     assert time.monotonic() - started < 2
     assert failed.value.answer.body == b"no endpoints"
+
+
+def test_nobody_is_asked_any_more_once_the_run_is_cancelled(
+    delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, change = threading.Event(), delivery.change()
+
+    def ask(*_: object) -> Answer:
+        begun.set()
+        return OLD
+
+    monkeypatch.setattr(module, "ask", ask)
+    until = time.monotonic() + 60
+    with ThreadPoolExecutor(1) as pool:
+        with contextlib.suppress(KeyboardInterrupt), ended_together():
+            here = contextvars.copy_context()
+            asked = pool.submit(lambda: here.run(probe.fn, change, VERSION, {}, until))
+            assert begun.wait(20)
+            raise KeyboardInterrupt
+        with pytest.raises(ProbeError):
+            asked.result(timeout=20)
 
 
 def test_two_versions_in_turn_never_settle(delivery: Delivery, monkeypatch: pytest.MonkeyPatch) -> None:
