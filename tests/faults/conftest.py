@@ -50,7 +50,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def seat(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seat]:
     """A platform that is live; main is as it was in the end."""
     taken = Seat.take(world, tmp_path_factory.mktemp("faults"))

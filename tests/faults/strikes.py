@@ -106,7 +106,7 @@ EVERYWHERE = (
     Strike("worker killed", kill(WORKER), ()),
     Strike("server killed", kill(SERVER), ("CRASHED", "FAILED"), "Prefect|sign of life|connect"),
     Strike("controller killed", kill("argocd-application-controller"), said="Argo CD"),
-    Strike("registry killed", kill("registry"), said="registry"),
+    Strike("registry killed", kill("registry"), said="registry|cannot be pulled"),
     Strike("aws killed", kill("aws"), said="AWS|access|ECR|4566"),
     Strike("kubelet killed", kill("kubelet"), said="hello"),
     Strike("git killed", kill("git"), said="[Gg]it"),
