@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Brings a fresh Debian or Ubuntu machine to where `symphony` runs; needs bash alone, and root or sudo where a
 # system package is missing. Whatever is there already is left alone, so a second run takes a moment.
-# With --browser, also what the tests look at Prefect's UI with.
+# With --browser, also what the tests look at Prefect's UI with; with --faults, what they make a moved clock with.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 exec {turn}<setup.sh
@@ -47,6 +47,10 @@ need iptables iptables
 need ip iproute2
 need conntrack conntrack
 if [ "${1:-}" = --browser ]; then need chromium chromium; fi
+if [ "${1:-}" = --faults ]; then
+  need cc gcc
+  [ -e /usr/include/stdio.h ] || packages+=(libc6-dev)
+fi
 [ -e /etc/ssl/certs/ca-certificates.crt ] || packages+=(ca-certificates)
 
 # While packages are installed, no service of theirs may start: the sandbox runs its own, and the machine's stay as they are.
