@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import psutil
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from sandbox.kubernetes.layout import CGROUP, Layout
 from sandbox.kubernetes.network import NETWORK
@@ -18,6 +19,7 @@ from symphony import tool
 from symphony.errors import SymphonyError
 
 _CGROUPS = Path("/sys/fs/cgroup")
+_CGROUP_SECONDS, _POLL_SECONDS = 10, 0.05
 _WAIT_SECONDS = 10.0
 _RUNTIME = ("containerd-shim-runc-v2", "runc", "ctr")
 _PROGRAMS = (
@@ -120,8 +122,18 @@ def mount_points(mountinfo: str, below: Path) -> list[str]:
     return [point for point in reversed(points) if Path(point).is_relative_to(below)]
 
 
+@retry(
+    retry=retry_if_exception_type(OSError),
+    wait=wait_fixed(_POLL_SECONDS),
+    stop=stop_after_delay(_CGROUP_SECONDS),
+    reraise=True,
+)
 def remove_cgroups() -> None:
-    """Remove the pods' cgroups, leaves first."""
+    """Remove the pods' cgroups, leaves first; one whose last process has just been killed is busy for a moment.
+
+    Raises:
+        OSError: One is still busy after ten seconds.
+    """
     for root in cgroup_roots():
         for folder, _, _ in os.walk(root, topdown=False):
             with contextlib.suppress(FileNotFoundError):

@@ -1,6 +1,7 @@
 import os
 import stat
 import subprocess
+import threading
 import tomllib
 from pathlib import Path
 
@@ -166,3 +167,20 @@ def test_mounts_below_the_folder_are_found_deepest_first_whatever_their_names() 
         "/s/kubernetes/pods/a b/c",
         "/s/kubernetes/pods/a b",
     ]
+
+
+def test_a_cgroup_that_is_busy_for_a_moment_is_removed_once_it_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cgroup.controllers").touch()
+    pod = tmp_path / "symphony" / "pod"
+    pod.mkdir(parents=True)
+    # A folder with something in it is refused as a cgroup is that still has a process.
+    process = pod / "process"
+    process.touch()
+    monkeypatch.setattr(leftovers, "_CGROUPS", tmp_path)
+    ending = threading.Timer(0.3, process.unlink)
+    ending.start()
+    leftovers.remove_cgroups()
+    ending.join()
+    assert not (tmp_path / "symphony").exists()
