@@ -175,8 +175,9 @@ def _ours(bench: Bench, number: int) -> float:
 
 def many(names: list[str], configuration: str) -> dict[str, str]:
     """Files of applications that are a ConfigMap each, beside those that a ``symphony.yaml`` has."""
+    base = "    build_args: *base\n" if "&base" in configuration else ""
     told = "".join(
-        f"  {name}:\n    source: apps/hello\n    chart: charts/{name}\n    repository: '{{environment}}/hello'\n"
+        f"  {name}:\n    source: apps/hello\n    chart: charts/{name}\n    repository: '{{environment}}/hello'\n{base}"
         for name in names
     )
     files = {"symphony.yaml": configuration.replace("\nenvironments:", f"{told}\nenvironments:", 1)}

@@ -86,8 +86,7 @@ class Place(Seat):
         self.git("checkout", "--quiet", "--force", "--detach", "origin/main")
         for name, text in many(NAMES, (self.copy / "symphony.yaml").read_text()).items():
             (self.copy / name).parent.mkdir(parents=True, exist_ok=True)
-            base = "repository: '{environment}/hello'\n"
-            (self.copy / name).write_text(text.replace(base, f"{base}    build_args: *base\n"))
+            (self.copy / name).write_text(text)
 
     def commit(self, name: str = "", note: str = "") -> str:
         """The next commit: an application has another note."""
