@@ -100,8 +100,8 @@ class Prefect(Part):
         if found < wanted:
             raise NotReadyError(f"the server has {found} of the {wanted} deployments of prefect.yaml")
         alive = recorded(world)
-        for name in {WORKER, LAUNCHER}.intersection(self.daemons):
-            if name not in alive:
+        for name in (WORKER, LAUNCHER):
+            if name in self.daemons and name not in alive:
                 raise NotReadyError(f"its process {name} does not run")
         workers = _ask(world, f"/work_pools/{POOL}/workers/filter", {"workers": {"status": {"any_": ["ONLINE"]}}})
         if not workers:
