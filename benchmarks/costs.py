@@ -272,6 +272,7 @@ def _runs(bench: Bench, counts: list[int]) -> Iterator[tuple[str, Callable[[], o
     yield "release, an image built", release
     yield "release, its image built before", lambda: _ended(bench, "release", commit=bench.branch({}))
     yield "release, nothing changed", lambda: _ended(bench, "release", commit=bench.branch({}))
+    yield "promote", lambda: _ended(bench, "promote", "staging", applications=["hello"])
     yield "drift", lambda: _ended(bench, "drift")
     policy = {"symphony.yaml": bench.text("symphony.yaml").replace(PLACE, PLACE + POLICY)}
     yield "watch, nothing new", lambda: _ended(bench, "watch", commit=bench.branch(policy))
@@ -280,10 +281,7 @@ def _runs(bench: Bench, counts: list[int]) -> Iterator[tuple[str, Callable[[], o
         names = [f"many-{number:03}" for number in range(count)]
         files = many(names, before)
         yield f"release, {count} new applications", functools.partial(bench.publish, files)
-        promote = functools.partial(_ended, bench, "promote", "staging", applications=names)
-        yield f"promote, {count} new applications", promote
-        for environment in ("dev", "staging"):
-            bench.remove(names, environment)
+        bench.remove(names)
         bench.publish({"symphony.yaml": before})
 
 
@@ -332,16 +330,15 @@ def main() -> None:
     )
     console = Console(width=160)
     console.print(table, f"{row:.0f} bytes a row of Prefect's database.")
-    for kind in ("release", "promote"):
-        several = [found[f"{kind}, {count} new applications"] for count in asked.applications]
-        if len(several) > 1:
-            series = {
-                "seconds": [one.seconds for one in several],
-                "processor seconds": [one.processor for one in several],
-                "requests / 10": [sum(each.total() for each in one.requests.values()) / 10 for one in several],
-                "rows / 100": [one.rows.total() / 100 for one in several],
-            }
-            draw(f"cost of one {kind}", "new applications", asked.applications, series, scale="log")
+    several = [found[f"release, {count} new applications"] for count in asked.applications]
+    if len(several) > 1:
+        series = {
+            "seconds": [one.seconds for one in several],
+            "processor seconds": [one.processor for one in several],
+            "requests / 10": [sum(each.total() for each in one.requests.values()) / 10 for one in several],
+            "rows / 100": [one.rows.total() / 100 for one in several],
+        }
+        draw("cost of one release", "new applications", asked.applications, series, scale="log")
     built = found["release, an image built"]
     conclude(
         "costs",

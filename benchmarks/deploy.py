@@ -126,14 +126,14 @@ class Bench:
             self._run("kubectl", "wait", "--namespace", "argocd", "applications/dev-hello", condition, "--timeout=300s")
         return time.monotonic() - started
 
-    def remove(self, names: list[str], environment: str = "dev") -> None:
+    def remove(self, names: list[str]) -> None:
         """Take applications out of the desired state by hand; Argo CD does the rest in its own time."""
         self._git("fetch", "--quiet", "origin")
-        self._git("checkout", "--quiet", "--force", "--detach", f"origin/env/{environment}")
+        self._git("checkout", "--quiet", "--force", "--detach", "origin/env/dev")
         for name in names:
             self._git("rm", "-r", "--quiet", f"applications/{name}.yaml", f"charts/{name}")
         self._git("commit", "--quiet", "--message", "bench is over")
-        self._git("push", "--quiet", "origin", f"HEAD:env/{environment}")
+        self._git("push", "--quiet", "origin", "HEAD:env/dev")
 
     def first_crash(self) -> float:
         """When a container of hello ended badly first (seconds since 1970), among the events of its newest pods."""
