@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import functools
 import os
 import resource
 import sqlite3
@@ -276,13 +275,16 @@ def _runs(bench: Bench, counts: list[int]) -> Iterator[tuple[str, Callable[[], o
     yield "drift", lambda: _ended(bench, "drift")
     policy = {"symphony.yaml": bench.text("symphony.yaml").replace(PLACE, PLACE + POLICY)}
     yield "watch, nothing new", lambda: _ended(bench, "watch", commit=bench.branch(policy))
-    before = bench.text("symphony.yaml")
     for count in counts:
         names = [f"many-{number:03}" for number in range(count)]
-        files = many(names, before)
-        yield f"release, {count} new applications", functools.partial(bench.publish, files)
+        images = dict.fromkeys(names, bench.digest())
+
+        def deploy(names: list[str] = names, images: dict[str, str] = images) -> None:
+            branch = bench.branch(many(names, bench.text("symphony.yaml")))
+            _ended(bench, "deploy", commit=branch, images=images, force=True)
+
+        yield f"deploy, {count} new applications", deploy
         bench.remove(names)
-        bench.publish({"symphony.yaml": before})
 
 
 def _by_hand(world: World, folder: Path) -> tuple[float, float]:
@@ -330,7 +332,7 @@ def main() -> None:
     )
     console = Console(width=160)
     console.print(table, f"{row:.0f} bytes a row of Prefect's database.")
-    several = [found[f"release, {count} new applications"] for count in asked.applications]
+    several = [found[f"deploy, {count} new applications"] for count in asked.applications]
     if len(several) > 1:
         series = {
             "seconds": [one.seconds for one in several],
@@ -338,7 +340,7 @@ def main() -> None:
             "requests / 10": [sum(each.total() for each in one.requests.values()) / 10 for one in several],
             "rows / 100": [one.rows.total() / 100 for one in several],
         }
-        draw("cost of one release", "new applications", asked.applications, series, scale="log")
+        draw("cost of one deploy", "new applications", asked.applications, series, scale="log")
     built = found["release, an image built"]
     conclude(
         "costs",
