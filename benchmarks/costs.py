@@ -43,7 +43,6 @@ from sandbox.world import HOST, World
 from symphony.errors import SymphonyError
 
 _IDLE_SECONDS = 20
-_LIMIT_SECONDS = 600
 _SETTLED_SECONDS = 3
 """By then Prefect's server has written what a run's last events were."""
 _SAMPLE_SECONDS = 0.1
@@ -251,37 +250,27 @@ def _metered(world: World, folder: Path) -> Iterator[tuple[Meter, Callable[[str]
             up(world)
 
 
-def _ended(bench: Bench, flow: str, environment: str = "dev", **parameters: object) -> None:
-    run, deadline = bench.api.start(flow, environment, parameters), time.monotonic() + _LIMIT_SECONDS
-    for now, _ in bench.api.follow(run.id):
-        if time.monotonic() > deadline:
-            raise SymphonyError(f"{now.name} has not ended after {_LIMIT_SECONDS} s.")
-        run = now
-    if not run.succeeded:
-        raise SymphonyError(f"The {flow} ended as {run.state_name}: {run.message}")
-
-
 def _runs(bench: Bench, counts: list[int]) -> Iterator[tuple[str, Callable[[], object]]]:
     """What is measured, one after the other."""
 
     def release() -> None:
         greeting = {"apps/hello/greeting.txt": f"Hello, measured at {time.time()}\n"}
-        _ended(bench, "release", commit=bench.branch(greeting))
+        bench.ended("release", commit=bench.branch(greeting))
 
     yield "release, an image built", release
-    yield "release, its image built before", lambda: _ended(bench, "release", commit=bench.branch({}))
-    yield "release, nothing changed", lambda: _ended(bench, "release", commit=bench.branch({}))
-    yield "promote", lambda: _ended(bench, "promote", "staging", applications=["hello"])
-    yield "drift", lambda: _ended(bench, "drift")
+    yield "release, its image built before", lambda: bench.ended("release", commit=bench.branch({}))
+    yield "release, nothing changed", lambda: bench.ended("release", commit=bench.branch({}))
+    yield "promote", lambda: bench.ended("promote", "staging", applications=["hello"])
+    yield "drift", lambda: bench.ended("drift")
     policy = {"symphony.yaml": bench.text("symphony.yaml").replace(PLACE, PLACE + POLICY)}
-    yield "watch, nothing new", lambda: _ended(bench, "watch", commit=bench.branch(policy))
+    yield "watch, nothing new", lambda: bench.ended("watch", commit=bench.branch(policy))
     for count in counts:
         names = [f"many-{number:03}" for number in range(count)]
         images = dict.fromkeys(names, bench.digest())
 
         def deploy(names: list[str] = names, images: dict[str, str] = images) -> None:
             branch = bench.branch(many(names, bench.text("symphony.yaml")))
-            _ended(bench, "deploy", commit=branch, images=images, force=True)
+            bench.ended("deploy", commit=branch, images=images, force=True)
 
         yield f"deploy, {count} new applications", deploy
         bench.remove(names)

@@ -79,10 +79,15 @@ class Bench:
         self._git("push", "--quiet", "--push-option=trigger=api", "origin", "HEAD:main")
         keys = Push(self._git("rev-parse", "HEAD"), "").keys
         released = next(run for key in keys if (run := self.api.find(key)))
-        ended = [run for run, _ in self.api.follow(released.id)][-1]
-        if not ended.succeeded:
-            raise SymphonyError(f"The release ended as {ended.state_name}: {ended.message}")
-        return ended
+        return self._succeeded(self._followed(released))
+
+    def ended(self, flow: str, environment: str = "dev", limit: float = _LIMIT_SECONDS, **parameters: object) -> Run:
+        """A run of a flow that went well, as it ends.
+
+        Raises:
+            SymphonyError: It ended otherwise, or not within so many seconds.
+        """
+        return self._succeeded(self._followed(self.api.start(flow, environment, parameters), limit))
 
     def text(self, name: str) -> str:
         """A file of main's head."""
@@ -92,13 +97,7 @@ class Bench:
     def deploy(self, branch: str, images: dict[str, str]) -> Run:
         """A run of ``deploy``, as it ends."""
         parameters: dict[str, Any] = {"environment": "dev", "commit": branch, "images": images, "force": True}
-        ended = self.api.start("deploy", "dev", parameters)
-        deadline = time.monotonic() + _LIMIT_SECONDS
-        for now, _ in self.api.follow(ended.id):
-            if time.monotonic() > deadline:
-                raise SymphonyError(f"{now.name} has not ended after {_LIMIT_SECONDS} s.")
-            ended = now
-        return ended
+        return self._followed(self.api.start("deploy", "dev", parameters))
 
     def spans(self, ended: Run) -> tuple[float, float, float]:
         """Seconds a run took, those of its first wait for Argo CD, and when that wait ended (seconds since 1970)."""
@@ -152,6 +151,20 @@ class Bench:
         """The digest that hello answers with now."""
         url = f"http://{HOST}:{self._world.ports.ingress}/version"
         return str(httpx.get(url, headers={"Host": "hello.dev.localhost"}, timeout=5).json()["digest"])
+
+    def _followed(self, run: Run, limit: float = _LIMIT_SECONDS) -> Run:
+        deadline = time.monotonic() + limit
+        for now, _ in self.api.follow(run.id):
+            if time.monotonic() > deadline:
+                raise SymphonyError(f"{now.name} has not ended after {limit:g} s.")
+            run = now
+        return run
+
+    @staticmethod
+    def _succeeded(run: Run) -> Run:
+        if not run.succeeded:
+            raise SymphonyError(f"{run.name} ended as {run.state_name}: {run.message}")
+        return run
 
     def _git(self, *arguments: str, copy: Path | None = None) -> str:
         return self._run("git", *arguments, cwd=copy or self._copy)

@@ -19,21 +19,9 @@ from benchmarks.deploy import Bench
 from benchmarks.kept import conclude
 from cli.world import world as find_world
 from deployments.client import Run
-from symphony.errors import SymphonyError
 
 _LIMIT_SECONDS = 300
 _PROBE = "probe "
-
-
-def _ended(bench: Bench, flow: str, **parameters: object) -> Run:
-    run, deadline = bench.api.start(flow, "dev", parameters), time.monotonic() + _LIMIT_SECONDS
-    for now, _ in bench.api.follow(run.id):
-        if time.monotonic() > deadline:
-            raise SymphonyError(f"{now.name} has not ended after {_LIMIT_SECONDS} s.")
-        run = now
-    if not run.succeeded:
-        raise SymphonyError(f"The {flow} ended as {run.state_name}: {run.message}")
-    return run
 
 
 def _answering(bench: Bench, run: Run) -> float:
@@ -56,9 +44,9 @@ def main() -> None:
         for number in range(arguments.rollbacks):
             for turn in ("good", "bad"):
                 greeting = {"apps/hello/greeting.txt": f"Hello, {turn} {number} at {time.time()}\n"}
-                _ended(bench, "release", commit=bench.branch(greeting))
-            ours.append(_answering(bench, _ended(bench, "rollback", why="benchmark")))
-            _ended(bench, "rollback", action="lift the hold")
+                bench.ended("release", limit=_LIMIT_SECONDS, commit=bench.branch(greeting))
+            ours.append(_answering(bench, bench.ended("rollback", limit=_LIMIT_SECONDS, why="benchmark")))
+            bench.ended("rollback", limit=_LIMIT_SECONDS, action="lift the hold")
             theirs.append(bench.raw(f"raw {number}"))
     median, floor = statistics.median(ours), statistics.median(theirs)
     table = Table("figure", "measured", "target", title="rollback")
