@@ -21,6 +21,8 @@ def worker_image(folder: Path = typer.Argument(help="A folder that is not there 
     from sandbox.world import cache_home  # noqa: PLC0415
     from symphony.errors import BadInputError  # noqa: PLC0415
 
+    if folder.exists() and not folder.is_dir():
+        raise BadInputError(f"{folder} is no folder; name one that is empty or not there yet.")
     if folder.exists() and any(folder.iterdir()):
         raise BadInputError(f"The folder {folder} is not empty.")
     folder.mkdir(parents=True, exist_ok=True)
