@@ -12,12 +12,10 @@ from typing import Literal
 import psutil
 
 from sandbox import daemon
+from sandbox.kubernetes.leftovers import pids_in_cgroups
 from sandbox.part import NotReadyError, Part
 from sandbox.parts import parts
 from sandbox.world import HOST, World
-
-_CGROUP = "symphony"
-"""Where the cluster's pods are."""
 
 
 @dataclass(frozen=True)
@@ -133,11 +131,7 @@ def addresses(world: World) -> tuple[Address, ...]:
 
 def memory(world: World) -> int:
     """Bytes (proportional set size) of every process of the sandbox, pods and what containerd started too."""
-    pids = {process.pid for process in daemon.marked(world)}
-    for tasks in Path("/sys/fs/cgroup").glob(f"**/{_CGROUP}/**/cgroup.procs"):
-        with contextlib.suppress(OSError):
-            pids.update(map(int, tasks.read_text().split()))
-    return sum(_pss(pid) for pid in pids)
+    return sum(_pss(pid) for pid in {process.pid for process in daemon.marked(world)} | pids_in_cgroups())
 
 
 def _part(world: World, part: Part, alive: dict[str, int]) -> PartStatus:

@@ -57,6 +57,16 @@ def cgroup_roots() -> list[Path]:
     ]
 
 
+def pids_in_cgroups() -> set[int]:
+    """Processes in the pods' cgroups; one that ends, or a pod that is taken away, while they are read is left out."""
+    pids: set[int] = set()
+    # Not Path.glob: it ends at a folder that goes while it looks.
+    for folder in (folder for root in cgroup_roots() for folder, _, _ in os.walk(root)):
+        with contextlib.suppress(OSError):
+            pids.update(map(int, Path(folder, "cgroup.procs").read_text().split()))
+    return pids
+
+
 def make_cgroups() -> None:
     """Make the pods' cgroups; a new cpuset has no processors until its parent's are copied."""
     for root in cgroup_roots():
@@ -173,12 +183,9 @@ def remove_runtime_state(layout: Layout) -> None:
 
 def _contained() -> Iterator[psutil.Process]:
     """Processes in the pods' cgroups."""
-    for root in cgroup_roots():
-        for listing in root.rglob("cgroup.procs") if root.exists() else ():
-            with contextlib.suppress(OSError):
-                for pid in listing.read_text().split():
-                    with contextlib.suppress(psutil.NoSuchProcess):
-                        yield psutil.Process(int(pid))
+    for pid in pids_in_cgroups():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            yield psutil.Process(pid)
 
 
 def _serving(layout: Layout) -> Iterator[psutil.Process]:
