@@ -123,3 +123,10 @@ environments:
   staging: {<<: *dev, kubernetes: {context: test, namespace: staging}}
   prod: {<<: *dev, protected: true, kubernetes: {context: test, namespace: prod}}
 """
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """A test that passed or failed at its second try: what the first one died of is told in full."""
+    for first in terminalreporter.getreports("rerun"):
+        terminalreporter.section(f"first try of {first.nodeid}", "_")
+        terminalreporter.write_line(first.longreprtext)
