@@ -11,6 +11,7 @@ import re
 import statistics
 import tempfile
 import time
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from symphony.tool import run
 _LIMIT_SECONDS = 600
 _POLL_SECONDS = 0.05
 _LIVE_AFTER = re.compile(r"is live in dev after ([\d.]+) s")
-_WAIT = "wait until live in dev"
+_WAIT = "wait until live in "
 _CONFIG_MAP = """\
 apiVersion: v1
 kind: ConfigMap
@@ -59,12 +60,15 @@ class Bench:
         self._run("git", "clone", "--quiet", world.git_remote, str(self._copy), cwd=folder)
         self._run("git", "clone", "--quiet", "--branch", "env/dev", world.git_remote, str(self._state), cwd=folder)
 
-    def branch(self, files: dict[str, str]) -> str:
-        """A branch beside main's head with some files written, or added to where their text begins with a plus."""
+    def branch(self, files: Mapping[str, str | None]) -> str:
+        """A branch beside main's head with files written, taken away, or added to where a text begins with a plus."""
         self._git("fetch", "--quiet", "origin")
         self._git("checkout", "--quiet", "--force", "--detach", "origin/main")
         for name, text in files.items():
             path = self._copy / name
+            if text is None:
+                path.unlink()
+                continue
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(path.read_text() + text[1:] if text.startswith("+") else text, encoding="utf-8")
         self._git("add", "--all")
@@ -73,7 +77,7 @@ class Bench:
         self._git("push", "--quiet", "origin", f"HEAD:refs/heads/{name}")
         return name
 
-    def publish(self, files: dict[str, str]) -> Run:
+    def publish(self, files: Mapping[str, str | None]) -> Run:
         """The same on main itself: the release that follows, as it ends."""
         self.branch(files)
         self._git("push", "--quiet", "--push-option=trigger=api", "origin", "HEAD:main")
@@ -103,7 +107,7 @@ class Bench:
         """Seconds a run took, those of its first wait for Argo CD, and when that wait ended (seconds since 1970)."""
         whole = self.api.call("GET", f"/flow_runs/{ended.id}")
         body = {"flow_runs": {"id": {"any_": [ended.id]}}, "sort": "EXPECTED_START_TIME_ASC", "limit": 200}
-        wait = next(one for one in self.api.call("POST", "/task_runs/filter", body) if one["name"] == _WAIT)
+        wait = next(one for one in self.api.call("POST", "/task_runs/filter", body) if one["name"].startswith(_WAIT))
         run_seconds = moment(whole["end_time"]) - moment(whole["start_time"])
         return run_seconds, moment(wait["end_time"]) - moment(wait["start_time"]), moment(wait["end_time"])
 

@@ -24,12 +24,17 @@ PUSH = "aws.ecr.image-action"
 """Prefect's name of EventBridge's event "ECR Image Action"; see ``infra/modules/events``."""
 
 
-DRIFT, FAILURES, SILENT = "Tell of drift", "Tell of runs that fail", "End runs whose process is gone"
+DRIFT, FAILURES = "Tell of drift", "Tell of runs that fail"
+SILENT, WAITING = "End runs whose process is gone", "End runs that do not begin"
 """Names of the automations that are not for one environment."""
 OWN = "symphony"
 """Tag of this project's automations: one that has it and is no longer asked for is removed."""
 _SILENT = timedelta(seconds=90)
 """Three heartbeats of a run, which prefect.yaml asks for every 30 seconds."""
+_WAITING = timedelta(minutes=15)
+"""For a pool that runs no processes of its own: a cluster may make a node first, and fetch the image to it."""
+_BEGINNING = ("Pending", "Submitting")
+_GOING = ("Running", "Retrying", "Cancelling", "heartbeat")
 
 
 async def ensure_automations(client: PrefectClient, configuration: Configuration, declared: Sequence[Declared]) -> None:
@@ -55,7 +60,7 @@ async def ensure_automations(client: PrefectClient, configuration: Configuration
     made = [_of_drift(blocks)] if blocks and people.drift else []
     made += [_of_failures(blocks)] if blocks and people.failures else []
     if own := await own_deployments(client):
-        made.append(_of_silence([one.id for one in own]))
+        made += _of_silence([one.id for one in own], (await client.read_work_pool(POOL)).type)
     for automation in made:
         await _ensure(client, automation)
     wanted |= {automation.name for automation in made}
@@ -139,21 +144,43 @@ def _of_failures(blocks: Iterable[UUID]) -> AutomationCore:
     )
 
 
-def _of_silence(deployments: Iterable[UUID]) -> AutomationCore:
+def _of_silence(deployments: Sequence[UUID], pool: str) -> list[AutomationCore]:
     """Runs of these deployments that gave a sign of life, or were about to begin, and then give none.
 
-    A run's heartbeat comes from its own process, so it ends with the worker's machine, which could tell nobody. Any
-    event of a run is a sign of life, one that it ended by among them, whatever the state is called.
+    A run's heartbeat comes from its own process, so it ends with the worker's machine, which could tell nobody.
+
+    Args:
+        deployments: Those whose runs are meant.
+        pool: Type of the pool that they have: a worker of type ``process`` begins what it takes at once.
     """
-    signs = ("Pending", "Submitting", "Running", "Retrying", "Cancelling", "heartbeat")
+    gone = (
+        f"Its process gave no sign of life for {_SILENT.seconds} seconds: the worker or its machine is gone. "
+        "Start it again: it ends in the same state."
+    )
+    if pool == "process":
+        return [_without_sign(SILENT, deployments, (*_BEGINNING, *_GOING), _SILENT, gone)]
+    lost = (
+        f"It did not begin within {_WAITING.seconds // 60} minutes: look at the worker, and whether its container is "
+        "there and has its image. Start it again."
+    )
+    return [
+        _without_sign(SILENT, deployments, _GOING, _SILENT, gone),
+        _without_sign(WAITING, deployments, _BEGINNING, _WAITING, lost),
+    ]
+
+
+def _without_sign(
+    name: str, deployments: Iterable[UUID], signs: Iterable[str], within: timedelta, message: str
+) -> AutomationCore:
+    """Any event of a run is a sign of life, one that it ended by among them, whatever the state is called."""
     ours: dict[str, str | list[str]] = {
         "prefect.resource.role": "deployment",
         "prefect.resource.id": sorted(f"prefect.deployment.{one}" for one in deployments),
     }
     return AutomationCore(
-        name=SILENT,
+        name=name,
         tags=[OWN],
-        description=f"Marks a run as crashed that has given no sign of life for {_SILENT.seconds} seconds.",
+        description=f"Marks a run as crashed that has given no sign of life for {within.seconds} seconds.",
         trigger=EventTrigger(
             after={f"prefect.flow-run.{sign}" for sign in signs},
             expect={"prefect.flow-run.*"},
@@ -162,17 +189,9 @@ def _of_silence(deployments: Iterable[UUID]) -> AutomationCore:
             for_each={"prefect.resource.id"},
             posture=Posture.Proactive,
             threshold=1,
-            within=_SILENT,
+            within=within,
         ),
-        actions=[
-            ChangeFlowRunState(
-                name=None,
-                state=StateType.CRASHED,
-                force=False,
-                message=f"Its process gave no sign of life for {_SILENT.seconds} seconds: the worker or its machine is "
-                "gone. Start it again: it ends in the same state.",
-            )
-        ],
+        actions=[ChangeFlowRunState(name=None, state=StateType.CRASHED, force=False, message=message)],
     )
 
 

@@ -75,12 +75,15 @@ def test_the_values_that_the_documentation_shows_are_the_charts(tmp_path: Path) 
     page = (ROOT / "docs" / "production.md").read_text()
     (shown,) = re.findall(r"^```yml\n# worker.yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     yaml = YAML(typ="safe", pure=True)
-    values = yaml.load(shown)
+    values = yaml.load(shown.replace("…", "1" * 64))
     known = yaml.load((ROOT / "charts" / "worker" / "values.yaml").read_text())
     assert values.keys() <= known.keys()
     found = rendered(tmp_path, **values)
-    assert found["ServiceAccount"][0]["metadata"]["annotations"] == values["serviceAccount"]["annotations"]
+    accounts = {one["metadata"]["name"]: one["metadata"].get("annotations") for one in found["ServiceAccount"]}
+    assert accounts == {"symphony-worker": None, "symphony-run": values["jobs"]["serviceAccount"]["annotations"]}
+    assert [one["name"] for one in found["RoleBinding"][0]["subjects"]] == ["symphony-worker"]
     pod = template(found)["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]
+    assert pod["serviceAccountName"] == "symphony-run"
     mounted = {one["subPath"]: one["mountPath"] for one in pod["containers"][0]["volumeMounts"] if "subPath" in one}
     assert mounted == values["files"]["paths"]
     environment = next(one["data"] for one in found["ConfigMap"] if "SYMPHONY_CONFIG" in one["data"])
@@ -92,3 +95,20 @@ def test_the_values_that_the_documentation_shows_are_the_charts(tmp_path: Path) 
 def test_what_is_missing_is_named(tmp_path: Path, missing: str) -> None:
     with pytest.raises(ToolError, match="is missing"):
         rendered(tmp_path, **{name: value for name, value in FACTS.items() if name != missing})
+
+
+@pytest.mark.usefixtures("helm")
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"image": "registry.example/symphony:1"}, "image"),
+        ({"serviceAccount": {"annotations": {}}}, "annotations"),
+        ({"environment": {"A B": "c"}}, "A B"),
+        ({"jobs": {"resources": {"limits": {"memory": None}}}}, "memory"),
+        ({"jobs": {"buildKit": {"enabled": False}}}, "buildKit"),
+        ({"files": {"paths": {"kubeconfig": "etc/kubeconfig"}}}, "kubeconfig"),
+    ],
+)
+def test_a_value_that_cannot_be_meant_is_refused_and_named(tmp_path: Path, values: dict[str, Any], said: str) -> None:
+    with pytest.raises(ToolError, match=f"(?s)values don't meet the specifications.*{said}"):
+        rendered(tmp_path, **(FACTS | values))

@@ -7,17 +7,18 @@ import os
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock, Mock
 
 import httpx
 import pytest
 from prefect.blocks.notifications import SlackWebhook
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import PrefectClient, get_client
 from prefect.settings import PREFECT_API_URL
 from prefect_aws import AwsCredentials
 from prefect_docker import DockerHost
 
 from deployments.apply import ROOT, deploy_flows
-from deployments.automations import DRIFT, FAILURES, SILENT, ensure_automations
+from deployments.automations import DRIFT, FAILURES, SILENT, WAITING, ensure_automations
 from deployments.client import PrefectApi
 from deployments.listing import read
 from deployments.pool import POOL
@@ -121,7 +122,9 @@ def test_a_watch_is_started_where_a_policy_waits_for_images_and_nowhere_else(api
     assert "New images for dev" not in automations()
 
 
-def test_people_are_told_by_the_blocks_that_symphony_yaml_names(api: PrefectApi) -> None:
+def test_people_are_told_by_the_blocks_that_symphony_yaml_names(
+    api: PrefectApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def told(**notifications: Any) -> dict[str, int]:
         """How many people each automation tells."""
         configuration = load(ROOT / "symphony.yaml").model_copy(
@@ -150,6 +153,14 @@ def test_people_are_told_by_the_blocks_that_symphony_yaml_names(api: PrefectApi)
     assert told(blocks=both[:1], drift=False) == {FAILURES: 1, SILENT: 1}
     assert told() == {SILENT: 1}
     assert same == before
+    monkeypatch.setattr(PrefectClient, "read_work_pool", AsyncMock(return_value=Mock(type="kubernetes")))
+    assert told() == {SILENT: 1, WAITING: 1}
+    found = {one["name"]: one["trigger"] for one in ask(api, "/automations/filter", {})}
+    assert [found[name]["within"] for name in (SILENT, WAITING)] == [90, 900]
+    assert set(found[WAITING]["after"]) == {"prefect.flow-run.Pending", "prefect.flow-run.Submitting"}
+    assert not set(found[WAITING]["after"]) & set(found[SILENT]["after"])
+    monkeypatch.undo()
+    assert told() == {SILENT: 1}
 
 
 def test_limits_hold_one_slot_each(api: PrefectApi) -> None:

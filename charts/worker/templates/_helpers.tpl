@@ -60,7 +60,7 @@ job_configuration:
           parallelism: 1
           completions: 1
           restartPolicy: Never
-          serviceAccountName: {{ .Values.serviceAccount.name }}
+          serviceAccountName: {{ .Values.jobs.serviceAccount.name }}
           terminationGracePeriodSeconds: {{ .Values.jobs.terminationGracePeriodSeconds }}
           {{- if .Values.jobs.hostNetwork }}
           hostNetwork: true
