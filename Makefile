@@ -29,12 +29,12 @@ test-apart: setup
 	$(ROOT) nice -n 15 $(PYTHON) -m pytest tests/world -m apart $(SECOND) $(PYTEST)
 
 test-world: browser
-	$(ROOT) $(PYTHON) -m pytest tests/world tests/faults -m "not apart and (sample or not fault)" $(SECOND) $(PYTEST)
+	$(ROOT) $(PYTHON) -m pytest tests/world tests/faults -m "not apart and (sample or not fault)" --durations=25 --durations-min=20 $(SECOND) $(PYTEST)
 
 # Every fault in the middle of every stage of a release, and a table of what came of each: an hour and a half.
 faults:
 	@./setup.sh --faults
-	$(ROOT) $(PYTHON) -m pytest tests/faults $(PYTEST)
+	$(ROOT) $(PYTHON) -m pytest tests/faults tests/world/test_workers_in_cluster.py -m fault $(PYTEST)
 
 # Thirty releases at once on three workers, of which one is lost, on the Prefect server that the sandbox has.
 scale: setup

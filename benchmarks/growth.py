@@ -39,6 +39,7 @@ def _promotions(bench: Bench, counts: list[int]) -> Iterator[tuple[float, float]
     """Seconds of the promotion of so many new applications, and those of it that were a wait for Argo CD."""
     before = bench.text("symphony.yaml")
     files = dict[str, str]()
+    bench.ended("promote", "staging", _LIMIT_SECONDS)  # what else there is to promote
     try:
         for count in counts:
             names = [f"grown-{count}-{number:03}" for number in range(count)]

@@ -135,15 +135,27 @@ def _push(world: World, docker: Any, repository: str, tag: str) -> str:
     raise SymphonyError(f"The Docker engine told no digest of {name}:{tag}.")
 
 
-def _secrets(world: World) -> list[Manifest]:
-    environment = {
-        name: _placed(world, value) for name, value in worker_environment(world).items() if name not in _LEFT_OUT
-    }
+def environment(world: World) -> dict[str, str]:
+    """Variables of a run in the image, which name its files where `paths` has them."""
+    return {name: _placed(world, value) for name, value in worker_environment(world).items() if name not in _LEFT_OUT}
+
+
+def files(world: World) -> dict[str, str]:
+    """What is in a run's files, by the names of `paths`."""
     texts = {name: _placed(world, path.read_text()) for name, path in _files(world).items() if name != "tofurc"}
+    return texts | {"tofurc": configuration(_MIRROR)}
+
+
+def paths(world: World) -> dict[str, str]:
+    """Where a run in the image finds its files."""
+    return {name: f"{_FOLDER}/{name}" for name in _files(world)}
+
+
+def _secrets(world: World) -> list[Manifest]:
     contents = {
         "prefect-api": {"auth": auth_string(world)},
-        "environment": environment,
-        "files": texts | {"tofurc": configuration(_MIRROR)},
+        "environment": environment(world),
+        "files": files(world),
     }
     space: Manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
     return [space, *(_secret(name, contents[name]) for name in _SECRETS)]
@@ -187,7 +199,7 @@ def _chart(world: World, reference: str, pool: str) -> list[Manifest]:
             "KUBERNETES_SERVICE_PORT": str(world.ports.kubernetes),
             "PREFECT_WORKER_QUERY_SECONDS": POLL_SECONDS,
         },
-        "files": {"secret": "files", "paths": {name: f"{_FOLDER}/{name}" for name in _files(world)}},
+        "files": {"secret": "files", "paths": paths(world)},
         # Everything that a run asks listens on this machine's loopback, which is the node's.
         "jobs": {
             "hostNetwork": True,

@@ -17,10 +17,20 @@ from sandbox.docker import base_image
 from sandbox.git.part import for_jobs
 from sandbox.prefect import jobs
 from sandbox.world import World
+from tests.faults.settled import locks, settled
 from tests.world.seat import NUMBERS, Seat, until
 
 POOL = "try-jobs"
 DAYS = 13
+HELD = """
+resource "terraform_data" "held" {
+  triggers_replace = "NUMBER"
+
+  provisioner "local-exec" {
+    command = "sleep 120"
+  }
+}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +92,22 @@ def test_a_release_is_a_job_of_a_pinned_image_that_is_nobody_and_builds_without_
     said = "\n".join(one["message"] for one in seat.api.logs(ended.id))
     assert "hello │ #" in said
     assert base_image.in_registry(seat.world) in said
+
+
+@pytest.mark.fault
+def test_a_run_whose_pod_is_lost_in_an_apply_is_crashed_and_the_next_release_mends_it(seat: Seat) -> None:
+    def edit(copy: Path) -> None:
+        (copy / "infra/modules/access/held.tf").write_text(HELD.replace("NUMBER", str(next(NUMBERS))))
+
+    run = seat.api.start("release", "dev", {"commit": seat.branch(edit)})
+    until(lambda: locks(seat.world), "an apply under way")
+    with manifest.api(seat.world) as connection:
+        pods = CoreV1Api(connection)
+        (pod,) = pods.list_namespaced_pod(jobs.NAMESPACE, label_selector=f"prefect.io/flow-run-id={run.id}").items
+        pods.delete_namespaced_pod(pod.metadata.name, jobs.NAMESPACE, grace_period_seconds=0)
+    ended = seat.ended(run)
+    assert ended.state_type == "CRASHED", ended.message
+    until(lambda: "Freed." in seat.symphony("unlock", "--env", "dev", "--yes", ok=(0, 1)), "the unlocking", 150)
+    again = seat.start("release", commit="main")
+    assert again.succeeded, again.message
+    settled(seat)
