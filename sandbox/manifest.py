@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,6 +20,8 @@ Manifest = Mapping[str, Any]
 
 _OWNER = "symphony-sandbox"
 _SECONDS = 30
+_CONNECTING = threading.Lock()
+"""Kubernetes' client names the file of a certificate to other threads before it has written it."""
 _CLUSTER_WIDE = frozenset(
     {"Namespace", "ClusterRole", "ClusterRoleBinding", "IngressClass", "CustomResourceDefinition"}
 )
@@ -33,7 +36,8 @@ def api(world: World) -> Iterator[client.ApiClient]:
         SymphonyError: There is none, or it refused something.
     """
     try:
-        connection = config.new_client_from_config(config_file=str(world.kubeconfig), context="symphony")  # type: ignore[no-untyped-call]
+        with _CONNECTING:
+            connection = config.new_client_from_config(config_file=str(world.kubeconfig), context="symphony")  # type: ignore[no-untyped-call]
     except (config.ConfigException, OSError) as error:
         raise SymphonyError(f"There is no cluster to be found by {world.kubeconfig}; run `symphony up`.") from error
     with connection:

@@ -233,6 +233,10 @@ class MissingError(SymphonyError):
     """404: there is no such object, namespace or kind."""
 
 
+_CONNECTING = threading.Lock()
+"""Kubernetes' client names the file of a certificate to other threads before it has written it."""
+
+
 @functools.lru_cache(maxsize=16)
 def _connect(context: str) -> Cluster:
     try:
@@ -250,7 +254,8 @@ def cluster(target: Environment) -> Cluster:
     Raises:
         BadInputError: The kubeconfig does not know its context.
     """
-    return _connect(target.kubernetes.context)
+    with _CONNECTING:
+        return _connect(target.kubernetes.context)
 
 
 def _told(context: str, doing: str, status: int, said: object) -> SymphonyError:

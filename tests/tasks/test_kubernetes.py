@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -11,7 +12,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from kubernetes import client
 
+from deployments.apply import ROOT
+from symphony.config import load
 from symphony.errors import SymphonyError, TransientError
+from tasks import kubernetes
 from tasks.kubernetes import Cluster
 
 POD = {"metadata": {"name": "a", "namespace": "dev", "resourceVersion": "7"}}
@@ -132,3 +136,25 @@ def test_a_change_is_sent_as_a_merge(api: Api, cluster: Cluster) -> None:
 def test_a_log_that_is_gone_is_no_failure(api: Api, cluster: Cluster) -> None:
     api.answers = [(400, {"message": "previous terminated container not found"})]
     assert cluster.log(POD, "one", previous=True, lines=5) == []
+
+
+def test_connections_are_made_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    making, met = [], []
+
+    def make(_file: str | None, context: str) -> str:
+        making.append(context)
+        time.sleep(0.02)
+        met.append(len(making))
+        making.remove(context)
+        return f"to {context}"
+
+    monkeypatch.setattr(kubernetes.config, "new_client_from_config", make)
+    dev = load(ROOT / "symphony.yaml").environments["dev"]
+    targets = [
+        dev.model_copy(update={"kubernetes": dev.kubernetes.model_copy(update={"context": f"unmade-{n % 2}"})})
+        for n in range(6)
+    ]
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(kubernetes.cluster, targets))
+    assert [one.context for one in found] == ["unmade-0", "unmade-1"] * 3
+    assert met == [1, 1]
