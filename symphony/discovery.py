@@ -113,7 +113,7 @@ class Found:
 
 
 def discover(root: Path) -> Found:
-    """Look through a repository; what cannot be read is passed over.
+    """Look through a repository; what cannot be read, or has no path that ``symphony.yaml`` takes, is passed over.
 
     Args:
         root: Its folder.
@@ -121,6 +121,8 @@ def discover(root: Path) -> Found:
     found = Found()
     for path in sorted(_files(root)):
         place = PurePosixPath(path.relative_to(root).as_posix())
+        if any(part.startswith("-") for part in place.parts) or not str(place).isprintable():
+            continue
         if path.name == "Dockerfile" or path.name.startswith("Dockerfile.") or path.suffix == ".Dockerfile":
             found.dockerfiles.append(place)
         elif path.name == "terragrunt.hcl" and "include" in _text(path):

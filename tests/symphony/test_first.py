@@ -115,11 +115,18 @@ def test_a_repository_with_nothing_to_deliver_is_told(tmp_path: Path) -> None:
         first(discover(lay(tmp_path, {"README.md": "x"})), "x", REMOTE, "main")
 
 
+def test_what_has_a_path_that_would_be_an_option_or_another_line_is_passed_over(tmp_path: Path) -> None:
+    files = dict.fromkeys(("-o/Dockerfile", "a/-o.Dockerfile", "b\nc/Dockerfile", "d-o/Dockerfile"), "FROM x")
+    assert discover(lay(tmp_path, files)).dockerfiles == [PurePosixPath("d-o/Dockerfile")]
+
+
 PARTS = st.text(st.characters(codec="ascii", exclude_characters="/\0"), min_size=1, max_size=50).filter(
-    lambda part: part.strip(". ") and part.isprintable()
+    lambda part: part.strip(". ") and part.isprintable() and part[0] != "-"
 )
-PATHS = st.lists(PARTS | st.sampled_from(["dev", "prod", "app"]), min_size=1, max_size=4).map(
-    lambda parts: PurePosixPath(*parts)
+PATHS = (
+    st.lists(PARTS | st.sampled_from(["dev", "prod", "app"]), min_size=1, max_size=4)
+    .map(lambda parts: PurePosixPath(*parts))
+    .filter(lambda path: not str(path).startswith("-"))
 )
 FOUND = st.builds(
     Found,
