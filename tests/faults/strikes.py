@@ -107,7 +107,7 @@ EVERYWHERE = (
     Strike("server killed", kill(SERVER), ("CRASHED", "FAILED"), "Prefect|sign of life|connect"),
     Strike("controller killed", kill("argocd-application-controller"), said="Argo CD"),
     Strike("registry killed", kill("registry"), said="registry|cannot be pulled"),
-    Strike("aws killed", kill("aws"), said="AWS|access|ECR|4566"),
+    Strike("aws killed", kill("aws"), said="AWS|access|ECR|4566|cannot be pulled"),
     Strike("kubelet killed", kill("kubelet"), said="hello"),
     Strike("git killed", kill("git"), said="[Gg]it"),
     Strike("run killed", kill_run, ("CRASHED",), "process", repaired=False),
