@@ -17,8 +17,8 @@ from tests.world.seat import NUMBERS, Seat, until
 
 APPLICATIONS = ("hello", "greet")
 UNDER_WAY = {"flow_runs": {"state": {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}}}
-FREE_SECONDS = 300
-"""A dead run's slots are free within two minutes, then those of its deployment and what waited for them."""
+FREE_SECONDS = 150
+"""A dead run's slots are free within two minutes, those of its deployment after some more."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _ASKED = {"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}}
 
