@@ -72,11 +72,26 @@ def _smoke_tests(bench: Bench, world: World, counts: list[int]) -> Iterator[tupl
         bench.publish({"symphony.yaml": before})
 
 
+def positive_number(text: str) -> int:
+    """A number of things, at least one.
+
+    Raises:
+        ArgumentTypeError: It is less.
+        ValueError: It is no number.
+    """
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} must be 1 or more")
+    return number
+
+
 def main() -> None:
     """Measure and print a table and a plot, and as the last line one JSON object of the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--calls", type=int, default=10, help="Calls of the API; the median counts.")
-    parser.add_argument("--counts", type=int, nargs="+", default=[1, 10, 100], help="Applications, and paths.")
+    parser.add_argument("--calls", type=positive_number, default=10, help="Calls of the API; the median counts.")
+    parser.add_argument(
+        "--counts", type=positive_number, nargs="+", default=[1, 10, 100], help="Applications, and paths."
+    )
     asked = parser.parse_args()
     world = find_world()
     with tempfile.TemporaryDirectory() as folder:
