@@ -28,7 +28,8 @@ def quick_tofu() -> str:
 
     Returns:
         Path of a script of this user's own that tells what tofu's ``-version`` told once and hands all else to tofu;
-        the plain name where what goes by it is not OpenTofu itself.
+        the plain name where what goes by it is not OpenTofu itself, or where no file of Symphony's folder may be
+        started, as on a file system that is mounted ``noexec``.
     """
     found = shutil.which(_NAME)
     if found is None:
@@ -37,7 +38,8 @@ def quick_tofu() -> str:
     of = program.stat()
     key = hashlib.sha256(f"{program} {of.st_size} {of.st_mtime_ns}".encode()).hexdigest()[:16]
     script = work_home() / "tofu" / key / _NAME
-    return str(script) if script.is_file() or _write(script, program) else _NAME
+    written = script.is_file() or _write(script, program)
+    return str(script) if written and os.access(script, os.X_OK) else _NAME
 
 
 def _write(script: Path, program: Path) -> bool:

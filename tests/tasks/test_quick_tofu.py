@@ -37,6 +37,12 @@ def test_it_tells_the_version_once_asked_and_hands_on_all_else(home: Path) -> No
     assert _said("sh", str(home / "alone"), "-version").startswith("OpenTofu v")
 
 
+@pytest.mark.usefixtures("home", "tools")
+def test_where_no_file_of_its_own_may_be_started_terragrunt_asks_tofu() -> None:
+    Path(quick_tofu()).chmod(0o600)
+    assert quick_tofu() == "tofu"
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_a_version_manager_that_goes_by_the_name_is_asked_each_time(
     home: Path, monkeypatch: pytest.MonkeyPatch, *, there: bool

@@ -52,7 +52,7 @@ def seat(world: World, image: str, tmp_path: Path) -> Iterator[Seat]:
             f"{socket}:/run/docker.sock",
         ],
         "container_create_kwargs": {"read_only": True, "cap_drop": ["ALL"],
-                                    "tmpfs": {"/tmp": "", "/home/symphony": "uid=10001"}},  # noqa: S108 - in the container
+                                    "tmpfs": {"/tmp": "", "/home/symphony": "uid=10001,exec"}},  # noqa: S108 - in the container
     }.items():  # fmt: skip
         template["variables"]["properties"][name]["default"] = value
     (tmp_path / "pool.json").write_text(json.dumps(template))
@@ -83,6 +83,8 @@ def test_a_release_is_a_container_of_a_pinned_image_that_is_nobody(seat: Seat, i
 
     def edit(copy: Path) -> None:
         (copy / "apps/hello/greeting.txt").write_text(f"{greeting}\n")
+        with (copy / "infra/live/dev/registry/terragrunt.hcl").open("a") as unit:
+            unit.write(f"# {greeting}\n")  # so that it is planned, whatever ran before
 
     ended = seat.start("release", commit=seat.branch(edit))
     assert ended.succeeded, ended.message
