@@ -10,7 +10,7 @@ UNIT :=
 # run once more, and both tries are told in the end. SECOND= takes the first for the answer.
 SECOND := --reruns 1
 
-.PHONY: demo test test-beside test-unit test-apart test-world faults scale pictures fuzz audit check setup browser down bench schema charts docs reference
+.PHONY: demo test test-beside test-unit test-apart test-world test-postgres faults scale pictures fuzz audit check setup browser down bench schema charts docs reference
 
 demo: setup
 	$(ROOT) .venv/bin/symphony demo
@@ -30,6 +30,13 @@ test-apart: setup
 
 test-world: browser
 	$(ROOT) $(PYTHON) -m pytest tests/world tests/faults -m "not apart and (sample or not fault)" --durations=25 --durations-min=20 $(SECOND) $(PYTEST)
+
+# The same on a new sandbox whose Prefect server is two API servers on PostgreSQL and Redis: an hour.
+test-postgres: browser
+	$(ROOT) .venv/bin/symphony down
+	$(ROOT) .venv/bin/symphony up --server postgres
+	$(ROOT) $(PYTHON) -m pytest tests/world tests/faults --ignore=tests/world/test_lifecycle.py \
+	  -m "not apart and (sample or not fault)" $(SECOND) $(PYTEST)
 
 # Every fault in the middle of every stage of a release, and a table of what came of each: an hour and a half.
 faults:

@@ -19,7 +19,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.kept import conclude
+from benchmarks.kept import conclude, positive_number
 from benchmarks.units import Tree
 from cli.world import ROOT
 from sandbox import toolchain
@@ -154,9 +154,11 @@ def measured(
     """
     parser = argparse.ArgumentParser(prog=f"benchmarks.{name}")
     for size, (default, help_) in sizes.items():
-        parser.add_argument(f"--{size}", type=int, default=default, help=help_)
-    parser.add_argument("--parallelism", type=int, default=4, help="Units at once, on both sides.")
-    parser.add_argument("--repeat", type=int, default=3, help="Measurements of each side; the median counts.")
+        parser.add_argument(f"--{size}", type=positive_number, default=default, help=help_)
+    parser.add_argument("--parallelism", type=positive_number, default=4, help="Units at once, on both sides.")
+    parser.add_argument(
+        "--repeat", type=positive_number, default=3, help="Measurements of each side; the median counts."
+    )
     asked = parser.parse_args()
     given = {size: getattr(asked, size) for size in sizes}
     with tempfile.TemporaryDirectory(prefix="symphony-bench-") as folder, opened(Path(folder)) as world:

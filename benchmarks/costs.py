@@ -31,7 +31,7 @@ from ruamel.yaml import YAML
 from benchmarks.counting import Counted, counted
 from benchmarks.deploy import Bench, many
 from benchmarks.drawn import draw
-from benchmarks.kept import conclude
+from benchmarks.kept import conclude, positive_number
 from benchmarks.raw import RawCommands
 from benchmarks.watch import PLACE, POLICY
 from cli.world import world as find_world
@@ -289,7 +289,9 @@ def _by_hand(world: World, folder: Path) -> tuple[float, float]:
 def main() -> None:
     """Measure and print a table, and as the last line one JSON object of the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--applications", type=int, nargs="*", default=[1, 10, 100], help="New ones in a deploy.")
+    parser.add_argument(
+        "--applications", type=positive_number, nargs="*", default=[1, 10, 100], help="New ones in a deploy."
+    )
     asked = parser.parse_args()
     world, found = find_world(), dict[str, Cost]()
     with tempfile.TemporaryDirectory() as name:

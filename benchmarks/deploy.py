@@ -20,7 +20,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.kept import conclude
+from benchmarks.kept import conclude, positive_number
 from cli.world import world as find_world
 from deployments.client import PrefectApi, Run
 from sandbox import manifest
@@ -237,8 +237,8 @@ def _crash(bench: Bench) -> float:
 def main() -> None:
     """Measure and print a table, and as the last line one JSON object of the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--deploys", type=int, default=3, help="Deploys of each kind.")
-    parser.add_argument("--applications", type=int, default=100, help="Applications in the one commit.")
+    parser.add_argument("--deploys", type=positive_number, default=3, help="Deploys of each kind.")
+    parser.add_argument("--applications", type=positive_number, default=100, help="Applications in the one commit.")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(find_world(), Path(folder))

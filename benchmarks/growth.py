@@ -18,7 +18,7 @@ from rich.table import Table
 
 from benchmarks.deploy import Bench, many, moment
 from benchmarks.drawn import draw
-from benchmarks.kept import conclude
+from benchmarks.kept import conclude, positive_number
 from benchmarks.watch import PLACE
 from cli.world import world as find_world
 from sandbox.world import HOST, World
@@ -70,19 +70,6 @@ def _smoke_tests(bench: Bench, world: World, counts: list[int]) -> Iterator[tupl
             yield moment(whole["end_time"]) - moment(whole["start_time"]), time.monotonic() - started
     finally:
         bench.publish({"symphony.yaml": before})
-
-
-def positive_number(text: str) -> int:
-    """A number of things, at least one.
-
-    Raises:
-        ArgumentTypeError: It is less.
-        ValueError: It is no number.
-    """
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} must be 1 or more")
-    return number
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from benchmarks import watch
 from benchmarks.deploy import Bench
-from benchmarks.kept import conclude
+from benchmarks.kept import conclude, positive_number
 from cli.world import world as find_world
 from deployments.client import PrefectApi
 from sandbox.aws.client import client
@@ -94,7 +94,7 @@ def _ours(api: PrefectApi, branch: str) -> tuple[float, float, int]:
 def main() -> None:
     """Measure and print a table, and as the last line one JSON object of the ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="Builds of each kind.")
+    parser.add_argument("--rounds", type=positive_number, default=3, help="Builds of each kind.")
     rounds = parser.parse_args().rounds
     sides = ("ours", "raw", "ours, unchanged", "raw, unchanged", "ours, whole run", "ours, unchanged, whole run")
     times: dict[str, list[float]] = {side: [] for side in sides}

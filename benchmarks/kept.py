@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -83,3 +84,16 @@ def keep(name: str, figures: dict[str, Any], details: dict[str, Any]) -> Path:
     }
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return path
+
+
+def positive_number(text: str) -> int:
+    """A number of things, at least one.
+
+    Raises:
+        ArgumentTypeError: It is less.
+        ValueError: It is no number.
+    """
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} must be 1 or more")
+    return number

@@ -24,7 +24,7 @@ from rich.table import Table
 
 from benchmarks.deploy import moment
 from benchmarks.drawn import draw
-from benchmarks.kept import conclude
+from benchmarks.kept import conclude, positive_number
 from benchmarks.raw import RawCommands
 from cli.world import world as find_world
 from deployments.client import PrefectApi, Run
@@ -95,7 +95,9 @@ def _spans(api: PrefectApi, run: Run, began: float, until: float) -> Iterator[tu
 def main() -> None:
     """Measure and print tables, and as the last line one JSON object of the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pushes", type=int, default=10, help="Pushes through Symphony, and by the raw commands.")
+    parser.add_argument(
+        "--pushes", type=positive_number, default=10, help="Pushes through Symphony, and by the raw commands."
+    )
     parser.add_argument("--polls", type=int, default=10, help="Pushes that Argo CD finds by its own polling.")
     asked = parser.parse_args()
     world = find_world()

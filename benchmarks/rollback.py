@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.deploy import Bench
-from benchmarks.kept import conclude
+from benchmarks.kept import conclude, positive_number
 from cli.world import world as find_world
 from deployments.client import Run
 
@@ -36,7 +36,7 @@ def _answering(bench: Bench, run: Run) -> float:
 def main() -> None:
     """Measure and print a table, and as the last line one JSON object of the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rollbacks", type=int, default=3, help="Rollbacks, each after a release.")
+    parser.add_argument("--rollbacks", type=positive_number, default=3, help="Rollbacks, each after a release.")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(find_world(), Path(folder))

@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.deploy import Bench
-from benchmarks.kept import conclude
+from benchmarks.kept import conclude, positive_number
 from benchmarks.raw import RawCommands
 from cli.world import world as find_world
 from deployments.apply import ROOT, deploy_flows
@@ -199,9 +199,9 @@ def measure(world: World, folder: Path, *, pushes: int, repositories: int = 100,
 def main() -> None:
     """Measure and print a table, and as the last line one JSON object of the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pushes", type=int, default=3, help="Images pushed from outside.")
-    parser.add_argument("--repositories", type=int, default=100)
-    parser.add_argument("--tags", type=int, default=200, help="Tags of each repository.")
+    parser.add_argument("--pushes", type=positive_number, default=3, help="Images pushed from outside.")
+    parser.add_argument("--repositories", type=positive_number, default=100)
+    parser.add_argument("--tags", type=positive_number, default=200, help="Tags of each repository.")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         measured = measure(find_world(), Path(folder) / "watch", **vars(arguments))

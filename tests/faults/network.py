@@ -1,4 +1,4 @@
-"""A slow or broken network: what speaks to a port on loopback goes through a proxy, for as long as it is needed."""
+"""A slow or broken network: what speaks to a port of this machine goes through a proxy, as long as it is needed."""
 
 from __future__ import annotations
 
@@ -24,13 +24,17 @@ class Network:
 
     Attributes:
         port: The port.
+        host: Its address: loopback, or the bridge, where pods reach it too.
         delay: Seconds that each piece of data takes, in either direction.
         carried: How many pieces were carried.
+        broken: How many connections were broken or refused.
     """
 
     port: int
+    host: str = HOST
     delay: float = 0.0
     carried: int = 0
+    broken: int = 0
     _down: bool = False
     _ends: set[asyncio.StreamWriter] = field(default_factory=set)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
@@ -45,19 +49,21 @@ class Network:
         self._down = False
 
     def _break(self) -> None:
+        self.broken += len(self._ends) // 2
         for end in self._ends:
             end.transport.abort()
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Take one connection to the port, both ways, until either end is over."""
         if self._down:
+            self.broken += 1
             writer.transport.abort()
             return
         there = socket.socket()
         there.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, _MARK)
         there.settimeout(0)  # as asyncio wants it
         try:
-            await self._loop.sock_connect(there, (HOST, self.port))
+            await self._loop.sock_connect(there, (self.host, self.port))
         except OSError:
             writer.transport.abort()
             return
@@ -79,14 +85,14 @@ class Network:
 
 
 @contextmanager
-def network(port: int) -> Iterator[Network]:
-    """The way that new connections to a port on loopback take meanwhile."""
-    made = Network(port)
+def network(port: int, host: str = HOST) -> Iterator[Network]:
+    """The way that new connections of this machine to a port of its own take meanwhile."""
+    made = Network(port, host)
     loop = made._loop  # noqa: SLF001 - made here
     server = loop.run_until_complete(asyncio.start_server(made.carry, HOST, 0))
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    rule = ["OUTPUT", "-p", "tcp", "-d", HOST, "--dport", str(port), "-m", "mark", "!", "--mark", str(_MARK)]
+    rule = ["OUTPUT", "-p", "tcp", "-d", host, "--dport", str(port), "-m", "mark", "!", "--mark", str(_MARK)]
     rule += ["-j", "REDIRECT", "--to-ports", str(server.sockets[0].getsockname()[1])]
     tool.run(["iptables", "-t", "nat", "-I", *rule])
     try:
