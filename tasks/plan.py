@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from symphony.errors import SymphonyError
@@ -81,7 +81,20 @@ def sensitive_values(unit: str, shown: str) -> frozenset[str]:
         for name, variable in plan.get("variables", {}).items():
             if declared.get(name, {}).get("sensitive"):
                 found.update(_leaves(variable.get("value")))
-    return frozenset(text for text in found if len(text) >= _SHORTEST)
+    return _long_enough(found)
+
+
+def hidden_texts(values: Iterable[Any]) -> frozenset[str]:
+    """Texts of values that are sensitive as a whole, as `sensitive_values` has them.
+
+    Args:
+        values: JSON values.
+    """
+    return _long_enough(text for value in values for text in _leaves(value))
+
+
+def _long_enough(texts: Iterable[str]) -> frozenset[str]:
+    return frozenset(text for text in texts if len(text) >= _SHORTEST)
 
 
 def mask(text: str, values: Collection[str]) -> str:

@@ -20,8 +20,9 @@ from symphony.outside import read_json
 from tasks.aws import client
 from tasks.diagnosis import diagnose
 from tasks.git import work_home
+from tasks.given_secrets import given_secrets
 from tasks.live import Live
-from tasks.plan import read_plan, sensitive_values
+from tasks.plan import mask, read_plan, sensitive_values
 from tasks.provisional import mocks_allowed
 from tasks.retry import TRANSIENT
 from tasks.units import Unit
@@ -323,7 +324,9 @@ def _run(  # noqa: PLR0913 - the call's facts, all but the arguments by keyword
     except ToolError as error:
         if error.code < 0:
             raise SymphonyError(f"The {doing} of unit {unit} was cut off: {error} Start the run again.") from error
-        raise diagnose(doing, unit, [line.replace(f"{live.tree}/", "") for line in lines]) from error
+        hidden = secrets or given_secrets(live, unit)
+        said = [mask(line, hidden).replace(f"{live.tree}/", "") for line in lines]
+        raise diagnose(doing, unit, said) from ToolError(error.tool, error.code, mask(error.output, hidden))
     return finished.code, finished.stdout
 
 

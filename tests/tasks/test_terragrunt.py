@@ -5,6 +5,7 @@ import os
 import re
 import stat
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,25 @@ def test_an_apply_takes_the_saved_plan_and_its_log_shows_no_secret(
     assert tools.calls[-1]["argv"][-1] == str(live.folder / "network" / WORKING / "symphony.tfplan")
     assert "aws_iam_user.u: Creating..." in said
     assert "topsecretvalue" not in "".join(said)
+
+
+def test_a_secret_that_a_provider_names_before_there_is_a_plan_is_masked(
+    tools: Tools, live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (live.folder / "network" / "variables.tf").write_text(
+        'variable "name" {}\nvariable "given" {\n  sensitive = true\n}\nvariable "exported" {\n  sensitive = true\n}\n'
+        'variable "written" {\n  default   = "in the module"\n  sensitive = true\n}\n'
+    )
+    monkeypatch.setenv("TF_VAR_exported", "in the environment")
+    named = ("in the inputs", "in the environment", "in the module")
+    said = "".join(f"│ Error: expected a CIDR, got: {text}\n" for text in (*named, "the name"))
+    inputs = {"name": "the name", "given": {"nested": ["in the inputs"]}}
+    tools.answer(plan={"err": said, "code": 1}, render={"out": json.dumps({"inputs": inputs})})
+    with pytest.raises(SymphonyError, match="got: the name") as caught:
+        plan_unit.fn(live, UNIT)
+    assert str(caught.value).count("got: (sensitive value)") == 1  # told once, as all that is told twice
+    told = "".join(traceback.format_exception(caught.value))
+    assert [text for text in named if text in told] == []
 
 
 def test_an_apply_without_its_saved_plan_is_refused(tools: Tools, live: Live) -> None:

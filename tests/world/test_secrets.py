@@ -7,6 +7,7 @@ import secrets
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +45,26 @@ output "token" {
 """
 )
 
+INVALID = """
+variable "given" {
+  sensitive = true
+}
+
+variable "written" {
+  default   = "%s"
+  sensitive = true
+}
+
+# The provider names what it finds invalid, before there is a plan.
+resource "aws_vpc" "secret" {
+  cidr_block = var.given
+}
+
+resource "aws_vpc" "another" {
+  cidr_block = var.written
+}
+"""
+
 _ENGINES = ("docker", "kubernetes", "registry")
 """Folders of images and of what runs in containers, which know no unit."""
 
@@ -53,6 +74,10 @@ class Places:
     """Everywhere that a run leaves something."""
 
     operator: Operator
+
+    def holding(self, hidden: dict[str, str]) -> set[tuple[str, str]]:
+        """The places of each hidden text, by its name."""
+        return {(place, name) for place, text in self.texts() for name, value in hidden.items() if value in text}
 
     def texts(self) -> Iterator[tuple[str, str]]:
         """What is there, by place: the state itself, and what Git has of the commit, are left out."""
@@ -128,9 +153,21 @@ def test_after_plan_approval_apply_and_release_only_the_state_holds_a_units_secr
     assert "(sensitive value)" in pages
     assert [record["state"] for record in production.records(commit)] == ["succeeded"]
     places = Places(production)
-    found = {(place, name) for place, text in places.texts() for name, value in hidden.items() if value in text}
-    assert found == set()
+    assert places.holding(hidden) == set()
     # What was searched is what is there.
     searched = [place for place, _ in places.texts()]
     for part in ("table log", "table artifact", "table events", "worker", "symphony/records"):
         assert any(part in place for place in searched), part
+
+
+def test_what_a_provider_says_of_a_secret_before_there_is_a_plan_holds_it_nowhere(production: Operator) -> None:
+    hidden = {name: f"{name}-{secrets.token_hex(12)}" for name in ("given", "written")}
+
+    def edit(copy: Path) -> None:
+        append(copy / "infra/modules/access/main.tf", INVALID % hidden["written"])
+        append(copy / "infra/live/prod/access/terragrunt.hcl", f'inputs = {{ given = "{hidden["given"]}" }}')
+
+    ended = production.ended(production.begin(production.committed(edit), everything=True, plan_only=True))
+    assert ended.state_type == "FAILED"
+    assert ended.message.count("got: (sensitive value)") == len(hidden), ended.message
+    assert Places(production).holding(hidden) == set()
