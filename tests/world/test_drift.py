@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,11 +14,11 @@ from kubernetes.client import ApiClient
 
 from deployments.client import Run
 from sandbox import manifest
-from sandbox.prefect import database
 from sandbox.world import World
 from tests.authority import Authority
 from tests.world import by_hand
 from tests.world.operations import SECRET_TAG, Operator, append
+from tests.world.rows import rows
 from tests.world.seat import until
 
 Found = dict[tuple[str, str], dict[str, Any]]
@@ -200,10 +199,7 @@ def _is(key: tuple[str, str], at: tuple[str, str]) -> bool:
 
 def _left(eye: Eye) -> Iterator[tuple[str, str]]:
     """What the runs left in Prefect's database (logs, artifacts, events, runs) and in Git."""
-    with sqlite3.connect(f"file:{database.path(eye.world)}?mode=ro", uri=True) as connection:
-        for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-            for row in connection.execute(f'SELECT * FROM "{table}"'):  # noqa: S608 - the database's own names
-                yield f"table {table}", "\t".join(str(value) for value in row)
+    yield from rows(eye.world)
     eye.git("fetch", "--quiet", "origin")
     for branch in ("symphony/drift", "symphony/records"):
         yield branch, eye.git("log", "--patch", "--text", f"origin/{branch}")

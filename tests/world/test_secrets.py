@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from sandbox.aws.client import client
-from sandbox.prefect import database
 from sandbox.world import World
 from tests.world.operations import BUCKET, SECRET_TAG, Operator, append
+from tests.world.rows import rows
 
 MODULE = (
     SECRET_TAG
@@ -81,17 +80,10 @@ class Places:
 
     def texts(self) -> Iterator[tuple[str, str]]:
         """What is there, by place: the state itself, and what Git has of the commit, are left out."""
-        yield from self.prefect()
+        yield from rows(self.operator.world)
         yield from self.files()
         yield from self.objects()
         yield from self.records()
-
-    def prefect(self) -> Iterator[tuple[str, str]]:
-        """All that Prefect knows: logs, artifacts, runs, inputs, events. SQLite's own file cuts long texts up."""
-        with sqlite3.connect(f"file:{database.path(self.operator.world)}?mode=ro", uri=True) as connection:
-            for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-                for row in connection.execute(f'SELECT * FROM "{table}"'):  # noqa: S608 - the database's own names
-                    yield f"table {table}", "\t".join(str(value) for value in row)
 
     def files(self) -> Iterator[tuple[str, str]]:
         """Logs of the parts, results, checkouts, whatever else is beneath the sandbox's state, but for images."""
