@@ -70,6 +70,25 @@ def version(digest: str, **more: str) -> Said:
 
 
 @contextlib.contextmanager
+def service(connection: ApiClient, server: Server, name: str) -> Iterator[None]:
+    """A Service in dev, and its endpoint."""
+    objects: list[Manifest] = [
+        _object("v1", "Service", name, spec={"ports": [{"name": "http", "port": 80, "targetPort": server.port}]}),
+        _object(
+            "discovery.k8s.io/v1",
+            "EndpointSlice",
+            name,
+            labels={"kubernetes.io/service-name": name},
+            addressType="IPv4",
+            endpoints=[{"addresses": [BRIDGE_ADDRESS], "conditions": {"ready": True}}],
+            ports=[{"name": "http", "port": server.port, "protocol": "TCP"}],
+        ),
+    ]
+    with _applied(connection, objects):
+        yield
+
+
+@contextlib.contextmanager
 def ingress(  # noqa: PLR0913 - what an Ingress is made of
     world: World,
     connection: ApiClient,
@@ -81,7 +100,6 @@ def ingress(  # noqa: PLR0913 - what an Ingress is made of
 ) -> Iterator[str]:
     """An Ingress of the application ``try`` in dev, with a Service and its endpoint; the host, once it is served."""
     host = f"{name}.dev.localhost"
-    port = {"name": "http", "port": server.port, "protocol": "TCP"}
     rules = [
         {"path": path, "pathType": "Prefix", "backend": {"service": {"name": name, "port": {"name": "http"}}}}
         for path in paths
@@ -89,24 +107,19 @@ def ingress(  # noqa: PLR0913 - what an Ingress is made of
     spec: dict[str, Any] = {"ingressClassName": CLASS, "rules": [{"host": host, "http": {"paths": rules}}]}
     if tls:
         spec["tls"] = [{"hosts": [host], "secretName": tls}]
-    objects: list[Manifest] = [
-        _object("v1", "Service", name, spec={"ports": [{"name": "http", "port": 80, "targetPort": server.port}]}),
-        _object(
-            "discovery.k8s.io/v1",
-            "EndpointSlice",
-            name,
-            labels={"kubernetes.io/service-name": name},
-            addressType="IPv4",
-            endpoints=[{"addresses": [BRIDGE_ADDRESS], "conditions": {"ready": True}}],
-            ports=[port],
-        ),
-        _object("networking.k8s.io/v1", "Ingress", name, annotations=annotations or {}, spec=spec),
-    ]
+    made = _object("networking.k8s.io/v1", "Ingress", name, annotations=annotations or {}, spec=spec)
+    with service(connection, server, name), _applied(connection, [made]):
+        _known(world, host, paths[0], secure=bool(tls))
+        yield host
+
+
+@contextlib.contextmanager
+def _applied(connection: ApiClient, objects: list[Manifest]) -> Iterator[None]:
+    """Objects that are taken away again."""
     try:
         for one in objects:
             manifest.apply(connection, one)
-        _known(world, host, paths[0], secure=bool(tls))
-        yield host
+        yield
     finally:
         for one in reversed(objects):
             manifest.request(connection, "DELETE", manifest.path(one))

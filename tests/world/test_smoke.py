@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from flows import smoke as module
 from flows.smoke import smoke_applications
 from sandbox import manifest
 from sandbox.prefect import worker_environment
-from sandbox.world import World
+from sandbox.world import BRIDGE_ADDRESS, World
 from symphony.change import Change
 from symphony.config import load
 from symphony.errors import SmokeError
@@ -27,7 +28,8 @@ from symphony.models import Image, Probe
 from symphony.smoke import ANNOTATION
 from tasks.chart_tests import OWNER
 from tests.authority import Authority
-from tests.world.backend import Said, ingress, serving, version
+from tests.world.backend import Said, ingress, service, serving, version
+from tests.world.gateway_api import gateway, route, served
 from tests.world.seat import Seat
 
 ROOT = Path(__file__).parents[2]
@@ -184,81 +186,35 @@ def test_a_certificate_two_days_before_its_end_is_told_and_one_that_is_not_good_
         manifest.request(eye.connection, "DELETE", manifest.path(secret))
 
 
-def test_a_route_of_the_gateway_api_is_asked_like_an_ingress(eye: Eye) -> None:
-    """The cluster has no Gateway controller: an Ingress of nobody's answers for the route's host."""
-    kinds = {"gateways": "Gateway", "httproutes": "HTTPRoute"}
-    definitions = [_definition(plural, kind) for plural, kind in kinds.items()]
-    gateway = _gateway_object(
-        "Gateway", "try-gateway", listeners=[{"name": "web", "port": 80, "protocol": "HTTP"}], gatewayClassName="x"
-    )
-    behind = {"backendRefs": [{"name": "try-route", "port": 80}]}
-    matches = [{"path": {"type": "PathPrefix", "value": "/"}}, {"path": {"type": "Exact", "value": "/broken"}}]
-    route = _gateway_object(
-        "HTTPRoute",
-        "try-route",
-        parentRefs=[{"name": "try-gateway"}],
-        hostnames=["try-route.dev.localhost"],
-        rules=[{**behind, "matches": matches}],
-    )
+def test_a_route_of_the_gateway_api_is_asked_at_the_address_of_its_gateway(eye: Eye, tmp_path: Path) -> None:
+    with socket.create_server((BRIDGE_ADDRESS, 0)) as free:
+        port = free.getsockname()[1]
+    broken = False
 
     def says(path: str) -> Said:
-        return (503, {}, "later") if path == "/broken" else good(path)
+        return (503, {}, "later") if broken and path == "/broken" else good(path)
 
-    try:
-        for one in definitions:
-            manifest.apply(eye.connection, one)
-        _apply_soon(eye.connection, gateway)
-        _apply_soon(eye.connection, route)
-        with serving(says) as server, ingress(eye.world, eye.connection, server, "try-route", "/"):
-            told = eye.refused(application="routed")
-        assert told.startswith(
-            "1 of 4 URLs of dev did not answer as they should: http://try-route.dev.localhost:8080/broken: "
-            "status 503: later (Service try-route has 1 of 1 endpoints ready)"
-        )
-    finally:
-        for one in definitions:
-            manifest.request(eye.connection, "DELETE", manifest.path(one))
-
-
-def _definition(plural: str, kind: str) -> dict[str, Any]:
-    """The kind, without its schema."""
-    group = "gateway.networking.k8s.io"
-    free = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": free}}
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {
-            "name": f"{plural}.{group}",
-            "annotations": {"api-approved.kubernetes.io": "unapproved, a test's own"},
-        },
-        "spec": {
-            "group": group,
-            "scope": "Namespaced",
-            "names": {"plural": plural, "singular": kind.lower(), "kind": kind, "listKind": f"{kind}List"},
-            "versions": [version],
-        },
-    }
-
-
-def _gateway_object(kind: str, name: str, **spec: Any) -> dict[str, Any]:
-    meta = {"name": name, "namespace": "dev", "labels": {"app.kubernetes.io/name": "routed"}}
-    return {"apiVersion": "gateway.networking.k8s.io/v1", "kind": kind, "metadata": meta, "spec": spec}
-
-
-def _apply_soon(connection: ApiClient, one: dict[str, Any]) -> None:
-    """Apply an object whose kind the cluster has just got to know."""
-    where = f"/apis/gateway.networking.k8s.io/v1/namespaces/dev/{one['kind'].lower()}s"
-    deadline = time.monotonic() + 15
-    while True:
-        try:
-            manifest.request(connection, "POST", where, body=one)
-        except Exception:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
-        else:
-            return
+    host, matches = "try-route.dev.localhost", (("PathPrefix", "/"), ("Exact", "/broken"))
+    with (
+        gateway(eye.world, eye.connection, tmp_path, port),
+        serving(says) as server,
+        service(eye.connection, server, "try-route"),
+    ):
+        labels = {"app.kubernetes.io/name": "routed"}
+        led = [{"path": {"type": kind, "value": path}} for kind, path in matches]
+        route(eye.connection, "try-route", labels, host, *led)
+        served(host, port, "/broken")
+        settings = {"application": "routed", "address": None, "tls_address": None}
+        assert [one.url for one in eye.smoke(**settings)][:2] == [
+            f"http://{host}:{port}/",
+            f"http://{host}:{port}/broken",
+        ]
+        broken = True
+        told = eye.refused(**settings)
+    assert told.startswith(
+        f"1 of 4 URLs of dev did not answer as they should: http://{host}:{port}/broken: "
+        "status 503: later (Service try-route has 1 of 1 endpoints ready)"
+    )
 
 
 def test_an_old_pod_that_still_answers_is_a_failure(eye: Eye, seat: Seat) -> None:
