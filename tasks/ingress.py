@@ -158,7 +158,7 @@ def annotated(found: Object, smoke: Smoke) -> Smoke:
         SmokeError: The annotation breaks a rule.
     """
     with understood("The metadata of an Ingress"):
-        text = (found["metadata"].get("annotations") or {}).get(ANNOTATION)
+        name, text = found["metadata"]["name"], (found["metadata"].get("annotations") or {}).get(ANNOTATION)
     if not text:
         return smoke
     try:
@@ -166,17 +166,15 @@ def annotated(found: Object, smoke: Smoke) -> Smoke:
         return smoke.with_annotation(dict(given))
     except (ValueError, TypeError) as error:
         said = " ".join(str(error).split())
-        raise SmokeError(
-            f"The annotation {ANNOTATION} of {found['metadata']['name']} breaks a rule: {said}."
-        ) from error
+        raise SmokeError(f"The annotation {ANNOTATION} of {name} breaks a rule: {said}.") from error
 
 
 def _all_led_to(found: Object, promised: Iterable[Served]) -> None:
     """Raise where nothing leads to what is promised."""
     if not all(one.base for one in promised):
         raise SmokeError(
-            f"The Ingress {found['metadata']['name']} has no load balancer yet, and symphony.yaml names no "
-            "ingress.address; look at the ingress controller."
+            f"Nothing leads to {found['metadata']['name']} yet: its Ingress has no load balancer, or its Gateway no "
+            "address, and symphony.yaml names no ingress.address; look at the ingress controller."
         )
 
 

@@ -119,7 +119,7 @@ def test_an_ingress_without_a_load_balancer_is_told(monkeypatch: pytest.MonkeyPa
     found = ingress_of(("/", "Prefix"), metadata=OURS)
     assert served(found, Ingress())[0].base == ""
     monkeypatch.setattr(ingress, "served", lambda one, _: served(one, Ingress()))
-    with pytest.raises(SmokeError, match="has no load balancer yet"):
+    with pytest.raises(SmokeError, match="Nothing leads to one yet: its Ingress has no load balancer"):
         read(monkeypatch, delivery, found)
     six = ingress_of(("/", "Prefix"), status={"loadBalancer": {"ingress": [{"ip": "fd00::1"}]}})
     assert served(six, Ingress())[0].base == "http://[fd00::1]"
