@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,9 +12,11 @@ from typing import Any
 
 import httpx
 from kubernetes.client import ApiClient
+from kubernetes.client.exceptions import ApiException
 
 from sandbox import manifest
 from sandbox.world import BRIDGE_ADDRESS, World
+from tests.world.seat import until
 
 GROUP = "gateway.networking.k8s.io"
 NAME = "try-gateway"
@@ -76,31 +77,29 @@ def route(connection: ApiClient, name: str, labels: dict[str, str], host: str, *
 
 def served(host: str, port: int, path: str) -> None:
     """Wait until the Gateway leads to the Service."""
-    deadline = time.monotonic() + _SECONDS
+
+    def answers() -> bool:
+        with suppress(httpx.HTTPError):
+            found = http.get(f"http://{BRIDGE_ADDRESS}:{port}{path}", headers={"Host": host})
+            return found.status_code == httpx.codes.OK
+        return False
+
     with httpx.Client(trust_env=False, timeout=1) as http:
-        while time.monotonic() < deadline:
-            with suppress(httpx.HTTPError):
-                answer = http.get(f"http://{BRIDGE_ADDRESS}:{port}{path}", headers={"Host": host})
-                if answer.status_code == httpx.codes.OK:
-                    return
-            time.sleep(0.05)
-    raise AssertionError(f"The Gateway does not know {host}.")
+        until(answers, f"an answer of {host} by the Gateway", _SECONDS)
 
 
 def _apply(connection: ApiClient, one: dict[str, Any]) -> None:
     """Apply an object whose kind the cluster has just got to know."""
     plural = next(plural for plural, (kind, _, _) in _KINDS.items() if kind == one["kind"])
     space = f"/namespaces/{one['metadata']['namespace']}" if "namespace" in one["metadata"] else ""
-    deadline = time.monotonic() + _SECONDS
-    while True:
-        try:
+
+    def made() -> bool:
+        with suppress(ApiException):
             manifest.request(connection, "POST", f"/apis/{GROUP}/v1{space}/{plural}", body=one)
-        except Exception:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
-        else:
-            return
+            return True
+        return False
+
+    until(made, f"the kind {one['kind']}", _SECONDS)
 
 
 def _definition(plural: str, kind: str, scope: str, version: str) -> dict[str, Any]:
